@@ -1,0 +1,79 @@
+"""ARL: the learned loss that the package ships."""
+
+import pathlib
+
+import keras
+
+from keras_arl.losses import files
+from keras_arl.losses.taylor import TaylorLoss
+
+_ARL_FILE = pathlib.Path(__file__).with_name("arl.json")
+
+
+@keras.saving.register_keras_serializable(package="keras_arl")
+class ARL(TaylorLoss):
+    """AutoRobust-Loss: a noise-robust loss found by search.
+
+    A `TaylorLoss` whose coefficients come from `arl.json` beside this module,
+    where their provenance stands too (`keras_arl.losses.arl_provenance()`):
+    command, seed, versions, tasks, score and date. It needs no clean data and
+    no change of training.
+
+    A saved model keeps the coefficients that it was trained with, whatever a
+    later version of the package ships.
+
+    Args:
+        from_logits: Whether predictions are logits. Defaults to `False`.
+        reduction: As in `keras.losses.Loss`. Defaults to
+            `"sum_over_batch_size"`.
+        name: Defaults to `"arl"`.
+        dtype: Dtype of the computation, at least float32. Defaults to `None`:
+            Keras's `floatx`.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.layers.Dense(3, "softmax")])
+    >>> model.compile(optimizer="adam", loss=keras_arl.ARL())
+
+    Reference:
+        - Gao, Gouk & Hospedales, "Searching for Robustness: Loss Learning for
+          Noisy Classification Tasks", ICCV 2021, arXiv 2103.00243
+    """
+
+    def __init__(
+        self,
+        from_logits=False,
+        reduction="sum_over_batch_size",
+        name="arl",
+        dtype=None,
+    ):
+        shipped = files.read(_ARL_FILE)
+        super().__init__(
+            coefficients=shipped["coefficients"],
+            center=shipped["center"],
+            order=shipped["order"],
+            from_logits=from_logits,
+            reduction=reduction,
+            name=name,
+            dtype=dtype,
+        )
+
+    @classmethod
+    def from_config(cls, config):
+        loss = cls.__new__(cls)
+        TaylorLoss.__init__(loss, **config)
+        return loss
+
+
+def arl_provenance():
+    """How the shipped coefficients were found.
+
+    Returns:
+        A dictionary: command, seed, versions, tasks, score, date.
+
+    Example:
+
+    >>> sorted(keras_arl.losses.arl_provenance())
+    ['command', 'date', 'score', 'seed', 'tasks', 'versions']
+    """
+    return files.read(_ARL_FILE)["provenance"]

@@ -1,0 +1,90 @@
+"""Loss files: the JSON in which a learned loss travels."""
+
+import json
+import pathlib
+
+from keras_arl.losses import polynomial
+from keras_arl.losses.taylor import TaylorLoss
+
+_FORMAT = "keras_arl.TaylorLoss"
+_VERSION = 1
+
+
+def save(loss, path, provenance=None):
+    """Writes a `TaylorLoss` to a JSON file that `load` reads back.
+
+    Args:
+        loss: A `TaylorLoss`.
+        path: File to write.
+        provenance: Optional dictionary that says how the loss was found.
+
+    Example:
+
+    >>> path = os.path.join(tempfile.mkdtemp(), "loss.json")
+    >>> loss = keras_arl.losses.TaylorLoss([0, -1, 0], order=2)
+    >>> keras_arl.losses.save(loss, path)
+    >>> keras_arl.losses.load(path).coefficients
+    (0.0, -1.0, 0.0)
+    """
+    content = {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "order": loss.order,
+        "center": list(loss.center),
+        "coefficients": list(loss.coefficients),
+        "exponents": [list(pair) for pair in loss.exponents],
+        "expression": loss.expression(),
+        "provenance": provenance or {},
+    }
+    pathlib.Path(path).write_text(json.dumps(content, indent=2) + "\n")
+
+
+def load(path, **kwargs):
+    """Reads a loss file.
+
+    Args:
+        path: A file that `save` or a search wrote.
+        **kwargs: Further arguments of `TaylorLoss`, such as `from_logits`.
+
+    Returns:
+        A `TaylorLoss`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is not a loss file of this version.
+    """
+    content = read(path)
+    return TaylorLoss(
+        content["coefficients"],
+        center=content["center"],
+        order=content["order"],
+        **kwargs,
+    )
+
+
+def read(path):
+    """Reads and checks a loss file; returns its content, a dictionary."""
+    try:
+        content = json.loads(pathlib.Path(path).read_text())
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is not a loss file: {error}") from None
+    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        raise ValueError(
+            f"{path} is not a loss file: expected a JSON object with "
+            f"format={_FORMAT!r}"
+        )
+    if content.get("version") != _VERSION:
+        raise ValueError(
+            f"{path} has version {content.get('version')!r}; this version of "
+            f"keras_arl reads version {_VERSION}"
+        )
+    missing = {"order", "center", "coefficients"} - content.keys()
+    if missing:
+        raise ValueError(f"{path} lacks {', '.join(sorted(missing))}")
+    try:
+        polynomial.check_order(content["order"])
+        polynomial.check_coefficients(content["coefficients"], content["order"])
+        polynomial.check_center(content["center"])
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return content

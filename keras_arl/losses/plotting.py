@@ -1,0 +1,72 @@
+"""The picture by which robust losses explain themselves."""
+
+import keras
+import numpy as np
+from matplotlib.figure import Figure
+
+_LOWEST_SLOPE = -3.0
+
+
+def plot_losses(losses, num_classes=10):
+    """Draws losses against the predicted probability of the labelled class.
+
+    The other classes share the rest of the probability equally. Losses differ
+    in scale and offset, which an optimizer's learning rate hides; to compare
+    shapes, each is shifted to 0 at p = 1 and scaled so that its slope at the
+    uniform prediction, p = 1 / C, has size 1. Left the loss, right its slope:
+    how hard a sample with that prediction pulls. The slope's axis ends at -3,
+    where cross-entropy goes on.
+
+    Args:
+        losses: Dictionary from a name to a `keras.losses.Loss` or a function
+            `(y_true, y_pred)`, for class indices and probabilities.
+        num_classes: Number of classes C. Defaults to `10`.
+
+    Returns:
+        A `matplotlib.figure.Figure`; `figure.savefig(path)` writes it.
+
+    Example:
+
+    >>> figure = keras_arl.losses.plot_losses({"ARL": keras_arl.ARL()})
+    >>> [axes.get_ylabel() for axes in figure.axes]
+    ['loss', 'slope']
+    """
+    p = np.linspace(0.002, 1.0, 500)
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    value_axes, slope_axes = figure.subplots(1, 2)
+    for name, loss in losses.items():
+        value, slope = _normalised_curve(loss, p, num_classes)
+        value_axes.plot(p, value, label=name)
+        slope_axes.plot(p, slope, label=name)
+    lowest = min(line.get_ydata().min() for line in slope_axes.get_lines())
+    slope_axes.set_ylim(bottom=max(lowest, _LOWEST_SLOPE) * 1.05)
+    for axes, label in ((value_axes, "loss"), (slope_axes, "slope")):
+        axes.axhline(0, color="0.8", linewidth=0.8, zorder=0)
+        axes.axvline(1 / num_classes, color="0.8", linestyle=":", zorder=0)
+        axes.set_xlabel("predicted probability of the labelled class")
+        axes.set_ylabel(label)
+        axes.legend()
+    figure.suptitle(
+        f"{num_classes} classes; shifted to 0 at p = 1, scaled to slope of "
+        "size 1 at the uniform prediction (dotted)"
+    )
+    return figure
+
+
+def _normalised_curve(loss, p, num_classes):
+    value = _values(loss, p, num_classes)
+    slope = np.gradient(value, p)
+    size = abs(np.interp(1 / num_classes, p, slope)) or 1.0
+    return (value - value[-1]) / size, slope / size
+
+
+def _values(loss, p, num_classes):
+    """Per-sample losses at predictions (p, rest shared equally), label 0."""
+    rest = np.repeat((1 - p)[:, None] / (num_classes - 1), num_classes - 1, 1)
+    y_pred = keras.ops.convert_to_tensor(
+        np.concatenate([p[:, None], rest], axis=1).astype("float32")
+    )
+    y_true = keras.ops.zeros((len(p),), dtype="int32")
+    per_sample = loss.call if isinstance(loss, keras.losses.Loss) else loss
+    values = keras.ops.convert_to_numpy(per_sample(y_true, y_pred))
+    return values.astype("float64")

@@ -1,0 +1,148 @@
+"""The Taylor polynomial itself, as plain numbers: layout, checks and text.
+
+One sample's loss is the sum over classes c of
+
+    sum over i >= 1, i + j <= order of
+        theta_ij * (p_c - a)^i * (y_c - b)^j
+
+with p the class probabilities, y the label and (a, b) the centre.
+"""
+
+import numbers
+
+import numpy as np
+
+MAX_ORDER = 6
+
+
+def exponents(order):
+    """Pairs (i, j) in the order of the coefficients: i ascending, then j."""
+    check_order(order)
+    return [
+        (i, j) for i in range(1, order + 1) for j in range(order - i + 1)
+    ]
+
+
+def num_coefficients(order):
+    """How many coefficients a polynomial of this order has."""
+    return len(exponents(order))
+
+
+def check_order(order):
+    """Raises a `ValueError` unless `order` is an integer from 1 to 6."""
+    if (
+        not isinstance(order, numbers.Integral)
+        or isinstance(order, bool)
+        or not 1 <= order <= MAX_ORDER
+    ):
+        raise ValueError(
+            f"`order` must be an integer from 1 to {MAX_ORDER}. "
+            f"Received: order={order!r}"
+        )
+
+
+def check_coefficients(coefficients, order):
+    """Returns the coefficients as a float64 vector, or raises."""
+    return _finite_vector("coefficients", coefficients, num_coefficients(order))
+
+
+def check_center(center):
+    """Returns the centre (a, b) as a float64 vector, or raises."""
+    return _finite_vector("center", center, 2)
+
+
+def _finite_vector(name, values, length):
+    try:
+        vector = np.asarray(values, dtype="float64")
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"`{name}` must be {length} finite numbers. "
+            f"Received: {name}={values!r}"
+        ) from None
+    if vector.shape != (length,):
+        raise ValueError(
+            f"`{name}` must be {length} finite numbers. "
+            f"Received an array of shape {vector.shape}: {values!r}"
+        )
+    if not np.isfinite(vector).all():
+        raise ValueError(
+            f"`{name}` must be {length} finite numbers. "
+            f"Received: {name}={vector.tolist()}"
+        )
+    return vector
+
+
+def coefficient_matrix_indices(order):
+    """Positions of theta_ij in the coefficient vector, as a matrix.
+
+    Entry (i - 1, j) is the position of theta_ij; where no such term exists it
+    is `num_coefficients(order)`, one past the end, so that a vector padded
+    with one zero can be gathered into the matrix.
+    """
+    pairs = exponents(order)
+    indices = np.full((order, order), len(pairs), dtype="int32")
+    for position, (i, j) in enumerate(pairs):
+        indices[i - 1, j] = position
+    return indices
+
+
+def univariate(coefficients, center, order, label):
+    """Polynomial in p that one class contributes when its label is fixed.
+
+    Returns a `numpy.polynomial.Polynomial` in p - a, without constant term.
+    """
+    powers = np.zeros(order + 1)
+    for theta, (i, j) in zip(coefficients, exponents(order), strict=True):
+        powers[i] += theta * (label - center[1]) ** j
+    return np.polynomial.Polynomial(powers)
+
+
+def expression(coefficients, center, order, style="text"):
+    """The polynomial as readable text or as LaTeX. See `TaylorLoss`."""
+    if style not in ("text", "latex"):
+        raise ValueError(
+            f"`style` must be 'text' or 'latex'. Received: style={style!r}"
+        )
+    latex = style == "latex"
+    p = _shifted("p_c", center[0])
+    y = _shifted("y_c", center[1])
+    terms = []
+    for theta, (i, j) in zip(coefficients, exponents(order), strict=True):
+        if theta == 0:
+            continue
+        sign = "-" if theta < 0 else "+"
+        factors = [] if abs(theta) == 1 else [_number(abs(theta), latex)]
+        factors.append(_power(p, i, latex))
+        if j:
+            factors.append(_power(y, j, latex))
+        terms.append((sign, (r"\," if latex else " ").join(factors)))
+    if not terms:
+        body = "0"
+    else:
+        (sign, first), rest = terms[0], terms[1:]
+        body = ("-" if sign == "-" else "") + first
+        body += "".join(f" {sign} {term}" for sign, term in rest)
+    if latex:
+        return rf"L = \sum_c \left[ {body} \right]"
+    return f"L = sum_c [ {body} ]"
+
+
+def _shifted(symbol, shift):
+    if shift == 0:
+        return symbol
+    sign = "-" if shift > 0 else "+"
+    return f"({symbol} {sign} {abs(shift):.6g})"
+
+
+def _power(base, exponent, latex):
+    if exponent == 1:
+        return base
+    return f"{base}^{{{exponent}}}" if latex else f"{base}^{exponent}"
+
+
+def _number(value, latex):
+    text = f"{value:.6g}"
+    if latex and "e" in text:
+        mantissa, exponent = text.split("e")
+        return rf"{mantissa} \cdot 10^{{{int(exponent)}}}"
+    return text

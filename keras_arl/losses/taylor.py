@@ -1,0 +1,250 @@
+"""The loss family that is searched: a Taylor polynomial of p and y."""
+
+import warnings
+
+import keras
+from keras import ops
+
+from keras_arl.losses import polynomial
+from keras_arl.losses.classification import ClassificationLoss
+from keras_arl.losses.classification import is_traced
+
+
+@keras.saving.register_keras_serializable(package="keras_arl")
+class TaylorLoss(ClassificationLoss):
+    """Taylor polynomial of class probabilities and labels.
+
+    With p the class probabilities, y the one-hot or soft label and (a, b) the
+    centre, the loss of one sample is
+
+    ```
+    L = sum over c of sum over i >= 1, i + j <= order of
+        theta_ij * (p_c - a)^i * (y_c - b)^j
+    ```
+
+    Terms with i = 0 have no gradient and are not parameters. Order 4 has 10
+    coefficients. A hard label takes two values only, so that the loss is one
+    polynomial in the labelled class's probability and another one, summed, in
+    the others'; with class indices it is evaluated so, by Horner's rule.
+
+    The coefficients and the centre live in non-trainable Keras variables:
+    `assign` changes the loss of a compiled model without a new trace. On JAX
+    a compiled function keeps, as for every variable it is not handed, the
+    values it was traced with; there, hand `variables` in through a
+    `keras.StatelessScope`, or compile the model again.
+
+    Class indices outside 0..C-1 raise a `ValueError` in eager execution and
+    make the sample's loss NaN, its gradient zero, in compiled functions, on
+    all three backends.
+
+    Args:
+        coefficients: The theta_ij in the order of `exponents`, as
+            `order * (order + 1) / 2` finite numbers.
+        center: The pair (a, b). Defaults to `(0.0, 0.0)`.
+        order: Highest total exponent, 1 to 6. Defaults to `4`.
+        from_logits: Whether predictions are logits. Defaults to `False`:
+            probabilities. They are used as they come, not clipped or
+            normalised.
+        reduction: As in `keras.losses.Loss`. Defaults to
+            `"sum_over_batch_size"`.
+        name: Defaults to `"taylor_loss"`.
+        dtype: Dtype of the computation, widened to float32 where it is
+            narrower. Defaults to `None`: Keras's `floatx`.
+
+    Raises:
+        ValueError: If the number of coefficients does not fit the order, a
+            coefficient or the centre is not finite, or the order is out of
+            range; when called, if predictions have rank < 2 or fewer than two
+            classes, or labels fit neither form.
+
+    Example:
+
+    >>> # theta_11 = -1: the negative probability of the labelled class.
+    >>> loss = keras_arl.losses.TaylorLoss([0, -1, 0], order=2)
+    >>> loss.exponents
+    [(1, 0), (1, 1), (2, 0)]
+    >>> float(loss(np.array([1, 0]), np.array([[0.2, 0.8], [0.5, 0.5]])))
+    -0.65...
+
+    Reference:
+        - Gao, Gouk & Hospedales, "Searching for Robustness: Loss Learning for
+          Noisy Classification Tasks", ICCV 2021, arXiv 2103.00243
+        - Gonzalez & Miikkulainen, "Optimizing Loss Functions Through
+          Multivariate Taylor Polynomial Parameterization", GECCO 2021
+    """
+
+    def __init__(
+        self,
+        coefficients,
+        center=(0.0, 0.0),
+        order=4,
+        from_logits=False,
+        reduction="sum_over_batch_size",
+        name="taylor_loss",
+        dtype=None,
+    ):
+        super().__init__(
+            from_logits=from_logits, reduction=reduction, name=name, dtype=dtype
+        )
+        polynomial.check_order(order)
+        self.order = int(order)
+        self._indices = polynomial.coefficient_matrix_indices(self.order)
+        self._coefficients = keras.Variable(
+            polynomial.check_coefficients(coefficients, order),
+            trainable=False,
+            dtype=self.dtype,
+            name="coefficients",
+        )
+        self._center = keras.Variable(
+            polynomial.check_center(center),
+            trainable=False,
+            dtype=self.dtype,
+            name="center",
+        )
+        self._baked_into_a_trace = False
+
+    @property
+    def exponents(self):
+        """Pairs (i, j) in the order of the coefficients."""
+        return polynomial.exponents(self.order)
+
+    @property
+    def coefficients(self):
+        """The current coefficients, a tuple of floats."""
+        return _shortest_floats(self._coefficients)
+
+    @property
+    def center(self):
+        """The current centre (a, b), a tuple of floats."""
+        return _shortest_floats(self._center)
+
+    @property
+    def variables(self):
+        """The variables of the coefficients and the centre."""
+        return [self._coefficients, self._center]
+
+    def assign(self, coefficients, center=None):
+        """Changes the loss in place, without a new trace.
+
+        Args:
+            coefficients: New coefficients, as many as before.
+            center: New centre (a, b). Defaults to `None`: unchanged.
+
+        Raises:
+            ValueError: If a value is not finite or the number is wrong.
+
+        Example:
+
+        >>> loss = keras_arl.losses.TaylorLoss([0, -1, 0], order=2)
+        >>> loss.assign([0, -2, 0.5])
+        >>> loss.coefficients
+        (0.0, -2.0, 0.5)
+        """
+        coefficients = polynomial.check_coefficients(coefficients, self.order)
+        if center is not None:
+            center = polynomial.check_center(center)
+        if self._baked_into_a_trace:
+            warnings.warn(
+                "This loss was traced by `jax.jit` with its coefficients as "
+                "constants; that compiled function keeps the old ones. "
+                "Compile the model again, or pass `loss.variables` as inputs "
+                "through `keras.StatelessScope`.",
+                stacklevel=2,
+            )
+        self._coefficients.assign(coefficients)
+        if center is not None:
+            self._center.assign(center)
+
+    def expression(self, style="text"):
+        """The polynomial in readable form.
+
+        Args:
+            style: `"text"` or `"latex"`. Defaults to `"text"`.
+
+        Returns:
+            The formula, a string. Terms with coefficient zero are left out;
+            numbers have six significant digits.
+
+        Example:
+
+        >>> keras_arl.losses.TaylorLoss([0, -1, 0.5], order=2).expression()
+        'L = sum_c [ -p_c y_c + 0.5 p_c^2 ]'
+        """
+        return polynomial.expression(
+            self.coefficients, self.center, self.order, style
+        )
+
+    def index_loss(self, labels, probabilities):
+        other, target = self._univariate_coefficients(probabilities)
+        shifted = probabilities - self._center_for(probabilities)[0]
+        labelled = ops.take_along_axis(shifted, labels[..., None], axis=-1)
+        correction = _horner(target - other, ops.squeeze(labelled, axis=-1))
+        return ops.sum(_horner(other, shifted), axis=-1) + correction
+
+    def soft_loss(self, targets, probabilities):
+        matrix = self._coefficient_matrix(probabilities)
+        center = self._center_for(probabilities)
+        p, y = probabilities - center[0], targets - center[1]
+        total = ops.zeros_like(p)
+        for i in range(self.order, 0, -1):
+            inner = matrix[i - 1, self.order - i]
+            for j in range(self.order - i - 1, -1, -1):
+                inner = inner * y + matrix[i - 1, j]
+            total = (total + inner) * p
+        return ops.sum(total, axis=-1)
+
+    def _univariate_coefficients(self, probabilities):
+        """Coefficients of (p - a)^1.. for label 0 and for label 1."""
+        labels = ops.convert_to_tensor([[0.0], [1.0]], dtype=self.dtype)
+        shifted = labels - self._center_for(probabilities)[1]
+        powers = [ops.ones_like(shifted)]
+        for _ in range(self.order - 1):
+            powers.append(powers[-1] * shifted)
+        powers = ops.stack(powers, axis=-1)
+        # Not a matrix product, which accelerators round to fewer digits.
+        both = ops.sum(self._coefficient_matrix(probabilities) * powers, -1)
+        return both[0], both[1]
+
+    def _coefficient_matrix(self, inputs):
+        values = self._read(self._coefficients, inputs)
+        padded = ops.concatenate([values, ops.zeros((1,), dtype=self.dtype)])
+        return ops.take(padded, self._indices, axis=0)
+
+    def _center_for(self, inputs):
+        return self._read(self._center, inputs)
+
+    def _read(self, variable, inputs):
+        value = ops.convert_to_tensor(variable)
+        if keras.config.backend() == "jax":
+            self._baked_into_a_trace |= is_traced(inputs) and not is_traced(
+                value
+            )
+        return value
+
+    def get_config(self):
+        return {
+            "coefficients": list(self.coefficients),
+            "center": list(self.center),
+            "order": self.order,
+            **super().get_config(),
+        }
+
+    def __repr__(self):
+        return (
+            f"<{type(self).__name__} name={self.name!r} order={self.order} "
+            f"from_logits={self.from_logits}>"
+        )
+
+
+def _horner(coefficients, x):
+    """The sum over k >= 1 of coefficients[k - 1] * x^k."""
+    total = coefficients[-1] * x
+    for k in range(coefficients.shape[0] - 2, -1, -1):
+        total = (total + coefficients[k]) * x
+    return total
+
+
+def _shortest_floats(variable):
+    # The shortest decimal that names the stored float32: 0.1, not
+    # 0.10000000149011612.
+    return tuple(float(str(x)) for x in ops.convert_to_numpy(variable.value))

@@ -1,0 +1,62 @@
+"""The progress of a search on the screen."""
+
+import keras
+import numpy as np
+
+
+class SearchProgress:
+    """One Keras progress bar per generation, and one for the selection.
+
+    It shows the best and the mean fitness of the candidates so far; a failed
+    trial counts as 0.
+
+    Args:
+        oracle: The `CMAESOracle` whose trials are shown.
+    """
+
+    def __init__(self, oracle):
+        self._oracle = oracle
+        self._stage = None
+
+    def update(self, trial):
+        """Shows a trial that has ended."""
+        stage = _stage_of(trial)
+        if stage != self._stage:
+            self._begin(stage)
+        self._add(trial)
+        done = sum(len(scores) for scores in self._scores.values())
+        fitness = [np.mean(scores) for scores in self._scores.values()]
+        self._bar.update(
+            done,
+            values=[("best", max(fitness)), ("mean", np.mean(fitness))],
+            finalize=done == self._bar.target,
+        )
+
+    def _begin(self, stage):
+        self._stage = stage
+        oracle = self._oracle
+        phase, generation = stage
+        if phase == "search":
+            print(f"Generation {generation + 1}/{oracle.generations}")
+            target = oracle.popsize * oracle.tasks
+        else:
+            print("Selection on fresh tasks")
+            target = (oracle.finalists + 1) * oracle.final_tasks
+        self._bar = keras.utils.Progbar(
+            target, stateful_metrics=["best", "mean"], unit_name="trial"
+        )
+        # A resumed search begins within a generation. The trial that begins
+        # the stage is added by the caller.
+        self._scores = {}
+        for trial_id in oracle.end_order[:-1]:
+            if _stage_of(oracle.trials[trial_id]) == stage:
+                self._add(oracle.trials[trial_id])
+
+    def _add(self, trial):
+        candidate = trial.hyperparameters.values["candidate"]
+        self._scores.setdefault(candidate, []).append(trial.score or 0.0)
+
+
+def _stage_of(trial):
+    values = trial.hyperparameters.values
+    return values["phase"], values["generation"]

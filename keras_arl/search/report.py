@@ -1,0 +1,203 @@
+"""What a search was worth: losses side by side on tasks it has not seen."""
+
+import dataclasses
+import datetime
+import importlib.metadata
+import platform
+
+import keras
+import numpy as np
+
+from keras_arl.tasks import ArchitectureConfig
+from keras_arl.tasks import TaskConfig
+from keras_arl.tasks import TrainingDivergedError
+from keras_arl.tasks import build_task
+
+# Neither the widths nor the noise rates are among those that
+# `keras_arl.tasks` samples.
+_ARCHITECTURES = (
+    ArchitectureConfig("mlp", (96, 96), "relu", False, 0.0),
+    ArchitectureConfig("cnn", (24, 48), "relu", True, 0.1),
+)
+_NOISES = (("symmetric", 0.3), ("symmetric", 0.5))
+_PACKAGES = (
+    "cma",
+    "keras",
+    "keras-arl",
+    "keras-tuner",
+    "numpy",
+    "scikit-learn",
+    "tensorflow",
+)
+
+
+def report_configs(space, runs=3, seed=0, noises=_NOISES):
+    """Configurations of tasks that no search over `space` has seen.
+
+    The examples to evaluate on are the dataset's test part, which no search
+    touches; architectures and noise rates are not among the default ones.
+
+    Args:
+        space: The `keras_arl.tasks.TaskSpace` of the search.
+        runs: Number of seeds per dataset and noise; architectures alternate.
+            Defaults to `3`.
+        seed: Non-negative integer. Defaults to `0`.
+        noises: Pairs (noise, rate).
+
+    Returns:
+        A list of `keras_arl.tasks.TaskConfig`.
+    """
+    seeds = np.random.SeedSequence([seed, 3]).generate_state(runs)
+    return [
+        TaskConfig(
+            dataset=dataset,
+            num_train=space.num_train,
+            # All of the smallest test part, that of digits.
+            num_evaluation=397,
+            evaluation="test",
+            noise=noise,
+            noise_rate=rate,
+            architecture=_ARCHITECTURES[run % len(_ARCHITECTURES)],
+            optimizer="adam",
+            learning_rate=0.002,
+            epochs=max(space.epochs),
+            batch_size=space.batch_size,
+            seed=int(task_seed),
+        )
+        for dataset in space.datasets
+        for noise, rate in noises
+        for run, task_seed in enumerate(seeds)
+    ]
+
+
+def compare_losses(losses, configs, verbose=1):
+    """Trains with every loss on every task.
+
+    Args:
+        losses: Dictionary from a name to anything `model.compile` takes as a
+            loss, for class indices and probabilities.
+        configs: List of `keras_arl.tasks.TaskConfig`. All losses meet the same
+            examples, wrong labels, initial weights and batches.
+        verbose: `1` for a progress bar, `0` for silence. Defaults to `1`.
+
+    Returns:
+        A list of dictionaries, one per training: `loss`, the task's fields,
+        and `accuracy`, the clean accuracy of the last epoch, NaN if the
+        training diverged.
+    """
+    bar = keras.utils.Progbar(
+        len(losses) * len(configs), verbose=verbose, unit_name="training"
+    )
+    rows = []
+    for config in configs:
+        for name, loss in losses.items():
+            try:
+                accuracy = build_task(config).evaluate(loss)
+            except TrainingDivergedError:
+                accuracy = float("nan")
+            rows.append(
+                {
+                    "loss": name,
+                    **dataclasses.asdict(config),
+                    "accuracy": accuracy,
+                }
+            )
+            bar.add(1)
+    return rows
+
+
+def summarise(rows):
+    """Mean and spread of `compare_losses`, by loss and by kind of task.
+
+    Args:
+        rows: What `compare_losses` returns.
+
+    Returns:
+        A list of dictionaries: `loss`, `dataset`, `noise`, `noise_rate`,
+        `mean` and `std` (sample standard deviation) of the accuracies, `runs`
+        and `diverged`, how many of the runs diverged; those count in neither
+        mean nor spread. In the order of the rows.
+    """
+    keys = ("loss", "dataset", "noise", "noise_rate")
+    groups = {}
+    for row in rows:
+        group = groups.setdefault(tuple(row[key] for key in keys), [])
+        group.append(row["accuracy"])
+    summary = []
+    for group, values in groups.items():
+        finite = [value for value in values if np.isfinite(value)]
+        summary.append(
+            {
+                **dict(zip(keys, group, strict=True)),
+                "mean": float(np.mean(finite)) if finite else float("nan"),
+                "std": (
+                    float(np.std(finite, ddof=1))
+                    if len(finite) > 1
+                    else float("nan")
+                ),
+                "runs": len(values),
+                "diverged": len(values) - len(finite),
+            }
+        )
+    return summary
+
+
+def format_table(summary):
+    """The summary as text: a row per loss, a column per kind of task.
+
+    Args:
+        summary: What `summarise` returns.
+
+    Returns:
+        A string; accuracies in percent, mean ± sample standard deviation.
+    """
+    losses = list(dict.fromkeys(row["loss"] for row in summary))
+    columns = list(dict.fromkeys(_column(row) for row in summary))
+    cells = {(row["loss"], _column(row)): _cell(row) for row in summary}
+    table = [["loss", *columns]]
+    table += [[loss, *(cells[loss, c] for c in columns)] for loss in losses]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True))
+        for row in table
+    )
+
+
+def _column(row):
+    return f"{row['dataset']} {row['noise']} {row['noise_rate']:g}"
+
+
+def _cell(row):
+    text = f"{100 * row['mean']:.1f} ± {100 * row['std']:.1f}"
+    return f"{text} ({row['diverged']} diverged)" if row["diverged"] else text
+
+
+def provenance(tuner, command):
+    """How a finished search found its loss, for `keras_arl.losses.save`.
+
+    Args:
+        tuner: A `LossTuner` whose search is finished.
+        command: The command line, a string.
+
+    Returns:
+        A dictionary: command, seed, versions, tasks, score, date.
+    """
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    winner = tuner.oracle.selection()[0]
+    return {
+        "command": command,
+        "seed": tuner.oracle.seed,
+        "versions": versions,
+        "tasks": {**tuner.oracle.settings(), **tuner.get_state()},
+        "score": {
+            "clean_validation_accuracy": winner["score"],
+            "fresh_tasks": tuner.oracle.final_tasks,
+            "candidate": winner["name"],
+        },
+        "date": datetime.date.today().isoformat(),
+    }

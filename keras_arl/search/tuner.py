@@ -1,0 +1,215 @@
+"""The tuner: the one place where candidates and tasks meet."""
+
+import csv
+import pathlib
+import traceback
+
+import keras
+import keras_tuner
+from keras_tuner.engine.trial import TrialStatus
+
+from keras_arl.losses import TaylorLoss
+from keras_arl.losses import is_trainable
+from keras_arl.losses import polynomial
+from keras_arl.search import files
+from keras_arl.search.oracle import CMAESOracle
+from keras_arl.search.oracle import parameter_names
+from keras_arl.search.progress import SearchProgress
+
+
+class LossTuner(keras_tuner.Tuner):
+    """Runs the search for a loss that a `CMAESOracle` steers.
+
+    A trial trains a new model of one task with one candidate and reports the
+    clean validation accuracy of the last epochs. A candidate that cannot teach
+    an untrained network (`keras_arl.losses.is_trainable`, a closed form) is
+    not trained: its trial says so in its message and scores 0. A training that
+    diverges or raises an exception fails its trial, with the reason in the
+    message, and the search goes on.
+
+    No model is saved. A search started again with the same arguments on the
+    same directory continues where it stopped, within a generation too.
+
+    Args:
+        oracle: A `CMAESOracle`.
+        tasks: Function from a seed, a non-negative integer, to a new
+            `keras_arl.tasks.Task`; for instance a
+            `keras_arl.tasks.SampledTasks`. It is called for each trial. If it
+            has `get_config()`, a resumed search checks that it is the same.
+        last_epochs: Number of last epochs whose validation accuracies are
+            averaged. Defaults to `1`.
+        directory: Directory of the search. Defaults to `None`: the current
+            one.
+        project_name: Folder in `directory`. Defaults to `"loss_search"`.
+        overwrite: Whether to begin anew instead of continuing. Defaults to
+            `False`.
+
+    Raises:
+        ValueError: If the oracle is another one, or the directory holds a
+            search with other settings.
+
+    Example:
+
+    >>> def task(seed):
+    ...     return keras_arl.tasks.Task(
+    ...         my_noisy_train(), my_clean_validation(), my_model, 10
+    ...     )
+    >>> tuner = keras_arl.search.LossTuner(
+    ...     keras_arl.search.CMAESOracle(seed=0), tasks=task
+    ... )
+    >>> tuner.search()
+    >>> keras_arl.losses.save(tuner.best_loss(), "loss.json")
+    """
+
+    def __init__(
+        self,
+        oracle,
+        tasks,
+        last_epochs=1,
+        directory=None,
+        project_name="loss_search",
+        overwrite=False,
+    ):
+        if not isinstance(oracle, CMAESOracle):
+            raise ValueError(
+                "`oracle` must be a `keras_arl.search.CMAESOracle`. "
+                f"Received: {oracle!r}"
+            )
+        if not callable(tasks):
+            raise ValueError(
+                "`tasks` must be a function from a seed to a "
+                f"`keras_arl.tasks.Task`. Received: {tasks!r}"
+            )
+        self.tasks = tasks
+        self.last_epochs = last_epochs
+        self._progress = None
+        # Keras Tuner prints a table per trial; here is a progress bar.
+        oracle.verbose = 0
+        super().__init__(
+            oracle,
+            directory=directory,
+            project_name=project_name,
+            overwrite=overwrite,
+        )
+
+    def search(self, verbose=1):
+        """Runs the search, or the rest of it.
+
+        Args:
+            verbose: `1` for a progress bar per generation with the best and
+                the mean fitness, `0` for silence. Defaults to `1`.
+
+        Raises:
+            RuntimeError: If every trial of a generation fails.
+        """
+        self._progress = SearchProgress(self.oracle) if verbose else None
+        super().search()
+
+    def run_trial(self, trial):
+        values = trial.hyperparameters.values
+        # Pipelines and models that a user's task leaves unseeded.
+        keras.utils.set_random_seed(values["task_seed"])
+        task = self.tasks(values["task_seed"])
+        loss = self._loss(
+            [values[name] for name in parameter_names(self.oracle.order)],
+            from_logits=task.from_logits,
+        )
+        if not is_trainable(loss, task.num_classes):
+            trial.message = (
+                "not trained: at uniform predictions the loss does not raise "
+                "the labelled class's probability"
+            )
+            return {self.oracle.objective.name: 0.0}
+        accuracy = task.evaluate(loss, last_epochs=self.last_epochs)
+        return {self.oracle.objective.name: accuracy}
+
+    def _try_run_and_update_trial(self, trial, *fit_args, **fit_kwargs):
+        # As in the base class, which prints every traceback in full.
+        try:
+            self._run_and_update_trial(trial, *fit_args, **fit_kwargs)
+            trial.status = TrialStatus.COMPLETED
+        except keras_tuner.errors.FatalError:
+            raise
+        except Exception as error:
+            trial.status = TrialStatus.INVALID
+            trial.message = traceback.format_exc()
+            print(
+                f"\nTrial {trial.trial_id} failed: {type(error).__name__}: "
+                f"{error}"
+            )
+
+    def on_trial_end(self, trial):
+        super().on_trial_end(trial)
+        if self._progress:
+            self._progress.update(trial)
+
+    def best_loss(self, **kwargs):
+        """The loss that the search found.
+
+        Args:
+            **kwargs: Further arguments of `TaylorLoss`, such as `from_logits`.
+
+        Returns:
+            A `TaylorLoss`.
+
+        Raises:
+            RuntimeError: If the search is not finished.
+        """
+        return self._loss(self.oracle.best(), **kwargs)
+
+    def _loss(self, vector, **kwargs):
+        count = polynomial.num_coefficients(self.oracle.order)
+        return TaylorLoss(
+            vector[:count],
+            center=vector[count:],
+            order=self.oracle.order,
+            **kwargs,
+        )
+
+    def results(self):
+        """All trials as a table.
+
+        Returns:
+            A list of dictionaries, one per trial that has ended, in the order
+            of the trials: `trial_id`, the hyperparameters (see
+            `CMAESOracle`), `status`, `score` (`None` if it failed) and
+            `message`.
+        """
+        return [
+            {
+                "trial_id": trial_id,
+                **trial.hyperparameters.values,
+                "status": trial.status,
+                "score": trial.score,
+                "message": trial.message or "",
+            }
+            for trial_id, trial in sorted(self.oracle.trials.items())
+            if trial_id in set(self.oracle.end_order)
+        ]
+
+    def write_results(self, path):
+        """Writes `results()` as a CSV file with a header.
+
+        Args:
+            path: File to write.
+        """
+        rows = self.results()
+        with pathlib.Path(path).open("w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def get_state(self):
+        get_config = getattr(self.tasks, "get_config", None)
+        return {
+            "last_epochs": self.last_epochs,
+            "tasks": get_config() if get_config else None,
+        }
+
+    def set_state(self, state):
+        files.check_same_settings(state, self.get_state())
+
+    def save(self):
+        if not self._is_worker():
+            self.oracle.save()
+        files.write_json(self._get_tuner_fname(), self.get_state())

@@ -1,0 +1,127 @@
+"""Small networks, sampled: seed -> configuration -> `keras.Model`."""
+
+import dataclasses
+
+import keras
+import numpy as np
+
+FAMILIES = ("mlp", "cnn")
+ACTIVATIONS = ("relu", "elu", "tanh", "gelu")
+_MLP_WIDTHS = (32, 64, 128, 256)
+_CNN_FILTERS = (8, 16, 32)
+_DROPOUT_RATES = (0.0, 0.2, 0.4)
+_SMALLEST_POOLED_SIZE = 4
+# Short trainings: Keras's 0.99 would still remember the initial statistics.
+_MOMENTUM = 0.9
+
+
+@dataclasses.dataclass(frozen=True)
+class ArchitectureConfig:
+    """A network that `build_model` can build.
+
+    Args:
+        family: `"mlp"` (dense layers) or `"cnn"` (3x3 convolutions, each
+            followed by 2x2 max pooling while the image is large enough).
+        widths: Units of each dense layer, or filters of each convolution.
+        activation: Activation of the hidden layers.
+        batch_normalization: Whether hidden layers are batch-normalised.
+        dropout: Rate of the dropout before the output layer, in [0, 1).
+    """
+
+    family: str
+    widths: tuple[int, ...]
+    activation: str
+    batch_normalization: bool
+    dropout: float
+
+
+def sample_architecture(seed, families=FAMILIES):
+    """Samples a network: MLPs of 1-4 layers and CNNs of 1-3 convolutions.
+
+    Args:
+        seed: Non-negative integer.
+        families: Families to draw from. Defaults to `("mlp", "cnn")`.
+
+    Returns:
+        An `ArchitectureConfig`, the same for the same arguments.
+
+    Raises:
+        ValueError: If a family is unknown.
+
+    Example:
+
+    >>> keras_arl.tasks.sample_architecture(seed=1).family
+    'mlp'
+    """
+    unknown = set(families) - set(FAMILIES)
+    if unknown or not families:
+        raise ValueError(
+            f"`families` must be drawn from {FAMILIES}. "
+            f"Received: families={tuple(families)}"
+        )
+    rng = np.random.default_rng(seed)
+    family = families[rng.integers(len(families))]
+    if family == "mlp":
+        depth, choices = rng.integers(1, 5), _MLP_WIDTHS
+    else:
+        depth, choices = rng.integers(1, 4), _CNN_FILTERS
+    return ArchitectureConfig(
+        family=family,
+        widths=tuple(int(w) for w in rng.choice(choices, size=depth)),
+        activation=str(rng.choice(ACTIVATIONS)),
+        batch_normalization=bool(rng.random() < 0.5),
+        dropout=float(rng.choice(_DROPOUT_RATES)),
+    )
+
+
+def build_model(config, input_shape, num_classes, seed):
+    """Builds the network of a configuration, with softmax outputs.
+
+    Args:
+        config: An `ArchitectureConfig`.
+        input_shape: Shape of one image, `(height, width, channels)`.
+        num_classes: Number of classes C.
+        seed: Non-negative integer; initial weights and dropout derive from it.
+
+    Returns:
+        An uncompiled `keras.Model` from `(batch, *input_shape)` to
+        probabilities of shape `(batch, C)`.
+    """
+    seeds = iter(
+        np.random.SeedSequence(seed).generate_state(len(config.widths) + 2)
+    )
+    inputs = keras.Input(input_shape)
+    x = inputs
+    if config.family == "mlp":
+        x = keras.layers.Flatten()(x)
+    for width in config.widths:
+        x = _hidden_layer(config, width, next(seeds))(x)
+        if config.batch_normalization:
+            x = keras.layers.BatchNormalization(momentum=_MOMENTUM)(x)
+        x = keras.layers.Activation(config.activation)(x)
+        if config.family == "cnn" and min(x.shape[1:3]) >= (
+            _SMALLEST_POOLED_SIZE
+        ):
+            x = keras.layers.MaxPooling2D(2)(x)
+    if config.family == "cnn":
+        x = keras.layers.Flatten()(x)
+    if config.dropout:
+        x = keras.layers.Dropout(config.dropout, seed=int(next(seeds)))(x)
+    outputs = keras.layers.Dense(
+        num_classes,
+        activation="softmax",
+        kernel_initializer=_glorot(next(seeds)),
+    )(x)
+    return keras.Model(inputs, outputs)
+
+
+def _hidden_layer(config, width, seed):
+    if config.family == "mlp":
+        return keras.layers.Dense(width, kernel_initializer=_glorot(seed))
+    return keras.layers.Conv2D(
+        width, 3, padding="same", kernel_initializer=_glorot(seed)
+    )
+
+
+def _glorot(seed):
+    return keras.initializers.GlorotUniform(seed=int(seed))

@@ -1,0 +1,144 @@
+"""Configuration -> task: the pipelines and the model function."""
+
+import functools
+
+import keras
+import numpy as np
+
+from keras_arl import noise
+from keras_arl.tasks import architectures
+from keras_arl.tasks.datasets import load_dataset
+from keras_arl.tasks.task import Task
+
+NOISES = ("symmetric", "pair_flip", "asymmetric")
+_MAPPINGS = {
+    "digits": noise.MNIST_MAPPING,
+    "mnist": noise.MNIST_MAPPING,
+    "fashion_mnist": noise.FASHION_MNIST_MAPPING,
+    "cifar10": noise.CIFAR10_MAPPING,
+}
+_EVALUATION_BATCH = 512
+
+
+def build_task(config):
+    """Builds the pipelines and the model function of a configuration.
+
+    Training labels are noisy and fixed, example by example, for the whole
+    training; evaluation labels are clean; no example is in both.
+
+    Args:
+        config: A `TaskConfig`.
+
+    Returns:
+        A `Task`. Build it anew for each training: a `tf.data` pipeline that
+        shuffles goes on where its last use stopped.
+
+    Raises:
+        ValueError: If the dataset or the noise is unknown, or the dataset has
+            too few examples.
+    """
+    import tensorflow as tf
+
+    dataset = load_dataset(config.dataset)
+    choice_seed, noise_seed, weights_seed, shuffle_seed = (
+        int(s) for s in np.random.SeedSequence(config.seed).generate_state(4)
+    )
+    (x, y), (x_clean, y_clean) = split_examples(dataset, config, choice_seed)
+    # `shuffle` mixes the global seed of the moment into its own.
+    tf.random.set_seed(shuffle_seed)
+    train = tf.data.Dataset.from_tensor_slices((x, y))
+    train = noise.with_noisy_labels(
+        train, transition_matrix(config, dataset.num_classes), noise_seed
+    )
+    train = (
+        train.cache()
+        .shuffle(len(y), seed=shuffle_seed)
+        .batch(config.batch_size)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+    evaluation = (
+        tf.data.Dataset.from_tensor_slices((x_clean, y_clean))
+        .batch(_EVALUATION_BATCH)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+    optimizer = keras.optimizers.get(config.optimizer)
+    optimizer.learning_rate = config.learning_rate
+    return Task(
+        train=train,
+        validation=evaluation,
+        build_model=functools.partial(
+            architectures.build_model,
+            config.architecture,
+            x.shape[1:],
+            dataset.num_classes,
+            seed=weights_seed,
+        ),
+        num_classes=dataset.num_classes,
+        optimizer=optimizer,
+        epochs=config.epochs,
+        seed=weights_seed,
+    )
+
+
+def split_examples(dataset, config, seed):
+    """Chooses training and evaluation examples of an `ImageDataset`.
+
+    Args:
+        dataset: An `ImageDataset`.
+        config: A `TaskConfig`.
+        seed: Non-negative integer.
+
+    Returns:
+        Two pairs (images, labels), training and evaluation: images float32 in
+        [0, 1], labels int64 and clean.
+
+    Raises:
+        ValueError: If there are too few examples.
+    """
+    rng = np.random.default_rng(seed)
+    pool = rng.permutation(len(dataset.pool_labels))
+    train = pool[: config.num_train]
+    if config.evaluation == "test":
+        images, labels = dataset.test_images, dataset.test_labels
+        available = rng.permutation(len(labels))
+    else:
+        images, labels = dataset.pool_images, dataset.pool_labels
+        available = pool[config.num_train :]
+    chosen = available[: config.num_evaluation]
+    if len(train) < config.num_train or len(chosen) < config.num_evaluation:
+        raise ValueError(
+            f"{config.dataset!r} has {len(pool)} examples to train and "
+            f"validate on and {len(dataset.test_labels)} to test on. "
+            f"Received: num_train={config.num_train}, "
+            f"num_evaluation={config.num_evaluation} for "
+            f"{config.evaluation}"
+        )
+
+    def scaled(some_images):
+        return some_images.astype("float32") / dataset.white
+
+    return (
+        (scaled(dataset.pool_images[train]), dataset.pool_labels[train]),
+        (scaled(images[chosen]), labels[chosen]),
+    )
+
+
+def transition_matrix(config, num_classes):
+    """The transition matrix of a `TaskConfig`.
+
+    Raises:
+        ValueError: If the noise is unknown, or asymmetric for a dataset that
+            has no published mapping.
+    """
+    if config.noise == "symmetric":
+        return noise.symmetric(config.noise_rate, num_classes)
+    if config.noise == "pair_flip":
+        return noise.pair_flip(config.noise_rate, num_classes)
+    if config.noise == "asymmetric" and config.dataset in _MAPPINGS:
+        mapping = _MAPPINGS[config.dataset]
+        return noise.asymmetric(config.noise_rate, mapping, num_classes)
+    raise ValueError(
+        f"`noise` must be one of {NOISES}, asymmetric for one of "
+        f"{tuple(_MAPPINGS)}. "
+        f"Received: noise={config.noise!r} for {config.dataset!r}"
+    )

@@ -1,0 +1,77 @@
+"""What determines a task, and what tasks are drawn from: plain values."""
+
+import dataclasses
+
+from keras_arl.tasks import architectures
+from keras_arl.tasks.architectures import ArchitectureConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskConfig:
+    """Everything that determines a task; plain values, JSON-able.
+
+    Args:
+        dataset: A name that `load_dataset` takes.
+        num_train: Number of training examples.
+        num_evaluation: Number of clean evaluation examples.
+        evaluation: `"validation"` (held out from the pool) or `"test"` (the
+            test part, for reports only).
+        noise: `"symmetric"`, `"pair_flip"` or `"asymmetric"` (the last where
+            the dataset has a published mapping).
+        noise_rate: Probability that a training label is wrong, in [0, 1).
+        architecture: The network.
+        optimizer: Name of a Keras optimizer.
+        learning_rate: Its learning rate.
+        epochs: Number of epochs.
+        batch_size: Number of examples a batch.
+        seed: Choice of the examples, noise, initial weights and shuffling
+            derive from it, each on its own.
+    """
+
+    dataset: str
+    num_train: int
+    num_evaluation: int
+    evaluation: str
+    noise: str
+    noise_rate: float
+    architecture: ArchitectureConfig
+    optimizer: str
+    learning_rate: float
+    epochs: int
+    batch_size: int
+    seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskSpace:
+    """What tasks are sampled from: each field is one choice, made uniformly.
+
+    Args:
+        datasets: Names of datasets. Defaults to `("digits",)`.
+        noises: Pairs (noise, rate).
+        families: Families of architectures.
+        optimizers: Pairs (name, learning rate).
+        epochs: Numbers of epochs.
+        num_train: Number of training examples. Defaults to `500`.
+        num_evaluation: Number of clean validation examples. Defaults to `400`.
+        batch_size: Defaults to `64`.
+    """
+
+    datasets: tuple[str, ...] = ("digits",)
+    noises: tuple[tuple[str, float], ...] = (
+        ("symmetric", 0.0),
+        ("symmetric", 0.2),
+        ("symmetric", 0.4),
+        ("symmetric", 0.6),
+        ("pair_flip", 0.3),
+    )
+    families: tuple[str, ...] = architectures.FAMILIES
+    optimizers: tuple[tuple[str, float], ...] = (
+        ("adam", 0.001),
+        ("adam", 0.003),
+        ("sgd", 0.1),
+    )
+    epochs: tuple[int, ...] = (10, 20)
+    num_train: int = 500
+    num_evaluation: int = 400
+    batch_size: int = 64
