@@ -85,8 +85,8 @@ def _at_least_float32(dtype):
 
 
 def _num_classes(y_pred):
-    shape = y_pred.shape
-    if shape is None or len(shape) < 2:
+    shape = tuple(y_pred.shape)
+    if len(shape) < 2:
         raise ValueError(
             "Predictions must have shape (..., num_classes) with at least one "
             f"batch axis. Received: y_pred.shape={shape}"

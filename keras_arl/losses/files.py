@@ -52,6 +52,13 @@ def load(path, **kwargs):
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is not a loss file of this version.
+
+    Example:
+
+    >>> keras_arl.losses.save(keras_arl.ARL(), "loss.json")
+    >>> loss = keras_arl.losses.load("loss.json", from_logits=True)
+    >>> loss.coefficients == keras_arl.ARL().coefficients
+    True
     """
     content = read(path)
     return TaylorLoss(

@@ -18,9 +18,7 @@ MAX_ORDER = 6
 def exponents(order):
     """Pairs (i, j) in the order of the coefficients: i ascending, then j."""
     check_order(order)
-    return [
-        (i, j) for i in range(1, order + 1) for j in range(order - i + 1)
-    ]
+    return [(i, j) for i in range(1, order + 1) for j in range(order - i + 1)]
 
 
 def num_coefficients(order):

@@ -63,8 +63,8 @@ class TaylorLoss(ClassificationLoss):
     >>> loss = keras_arl.losses.TaylorLoss([0, -1, 0], order=2)
     >>> loss.exponents
     [(1, 0), (1, 1), (2, 0)]
-    >>> float(loss(np.array([1, 0]), np.array([[0.2, 0.8], [0.5, 0.5]])))
-    -0.65...
+    >>> float(loss(np.array([1, 0]), np.array([[0.25, 0.75], [0.5, 0.5]])))
+    -0.625
 
     Reference:
         - Gao, Gouk & Hospedales, "Searching for Robustness: Loss Learning for
@@ -247,4 +247,4 @@ def _horner(coefficients, x):
 def _shortest_floats(variable):
     # The shortest decimal that names the stored float32: 0.1, not
     # 0.10000000149011612.
-    return tuple(float(str(x)) for x in ops.convert_to_numpy(variable.value))
+    return tuple(float(str(x)) for x in ops.convert_to_numpy(variable))

@@ -35,7 +35,7 @@ def corrupt_labels(labels, transition, seed):
 
     >>> T = keras_arl.noise.pair_flip(0.5, num_classes=10)
     >>> keras_arl.noise.corrupt_labels(np.arange(10), T, seed=0)
-    array([0, 1, 2, 3, 5, 6, 7, 8, 9, 0])
+    array([1, 1, 2, 3, 5, 6, 7, 8, 9, 9])
     """
     labels = np.asarray(labels)
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
@@ -87,8 +87,10 @@ def with_noisy_labels(dataset, transition, seed):
 
     Example:
 
+    >>> images, labels = np.zeros((1000, 8, 8, 1)), np.arange(1000) % 10
+    >>> clean = tf.data.Dataset.from_tensor_slices((images, labels))
     >>> T = keras_arl.noise.symmetric(0.4, num_classes=10)
-    >>> train = keras_arl.noise.with_noisy_labels(train, T, seed=0)
+    >>> train = keras_arl.noise.with_noisy_labels(clean, T, seed=0)
     >>> train = train.cache().shuffle(1000).batch(32)
     """
     import tensorflow as tf

@@ -139,6 +139,12 @@ def check_transition(transition):
     Raises:
         ValueError: If it is not square, has an entry outside [0, 1], or a row
             that does not sum to 1.
+
+    Example:
+
+    >>> keras_arl.noise.check_transition([[0.9, 0.1], [0.2, 0.7]])
+    Traceback (most recent call last):
+    ValueError: Each row of a transition matrix must sum to 1. Received: ...
     """
     matrix = np.asarray(transition, dtype="float64")
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:

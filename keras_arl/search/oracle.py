@@ -60,12 +60,15 @@ class CMAESOracle(keras_tuner.Oracle):
 
     Example:
 
-    >>> oracle = keras_arl.search.CMAESOracle(popsize=8, seed=0)
+    >>> oracle = keras_arl.search.CMAESOracle(
+    ...     generations=1, popsize=4, final_tasks=1, seed=0
+    ... )
     >>> tuner = keras_arl.search.LossTuner(
     ...     oracle, tasks=keras_arl.tasks.SampledTasks(), directory="results"
     ... )
-    >>> tuner.search()
-    >>> loss = tuner.best_loss()
+    >>> tuner.search(verbose=0)
+    >>> tuner.best_loss()
+    <TaylorLoss name='taylor_loss' order=4 from_logits=False>
     """
 
     def __init__(

@@ -13,6 +13,14 @@ def plot_fitness(history):
     Returns:
         A `matplotlib.figure.Figure`; `figure.savefig(path)` writes it. A dot
         is a candidate; one that failed has none.
+
+    Example:
+
+    >>> history = [
+    ...     {"generation": 0, "fitness": [0.5, None], "best": 0.5, "mean": 0.5},
+    ...     {"generation": 1, "fitness": [0.7, 0.6], "best": 0.7, "mean": 0.65},
+    ... ]
+    >>> keras_arl.search.plot_fitness(history).savefig("fitness.png")
     """
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()

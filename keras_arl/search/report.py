@@ -46,6 +46,13 @@ def report_configs(space, runs=3, seed=0, noises=_NOISES):
 
     Returns:
         A list of `keras_arl.tasks.TaskConfig`.
+
+    Example:
+
+    >>> space = keras_arl.tasks.TaskSpace()
+    >>> configs = keras_arl.search.report_configs(space, runs=3)
+    >>> [config.noise_rate for config in configs]
+    [0.3, 0.3, 0.3, 0.5, 0.5, 0.5]
     """
     seeds = np.random.SeedSequence([seed, 3]).generate_state(runs)
     return [
@@ -84,6 +91,15 @@ def compare_losses(losses, configs, verbose=1):
         A list of dictionaries, one per training: `loss`, the task's fields,
         and `accuracy`, the clean accuracy of the last epoch, NaN if the
         training diverged.
+
+    Example:
+
+    >>> space = keras_arl.tasks.TaskSpace()
+    >>> configs = keras_arl.search.report_configs(space, runs=1)
+    >>> losses = {"ARL": keras_arl.ARL()}
+    >>> rows = keras_arl.search.compare_losses(losses, configs, verbose=0)
+    >>> [(row["loss"], row["accuracy"] > 0.5) for row in rows]
+    [('ARL', True), ('ARL', True)]
     """
     bar = keras.utils.Progbar(
         len(losses) * len(configs), verbose=verbose, unit_name="training"
@@ -117,6 +133,17 @@ def summarise(rows):
         `mean` and `std` (sample standard deviation) of the accuracies, `runs`
         and `diverged`, how many of the runs diverged; those count in neither
         mean nor spread. In the order of the rows.
+
+    Example:
+
+    >>> task = {"dataset": "digits", "noise": "symmetric", "noise_rate": 0.3}
+    >>> rows = [
+    ...     {"loss": "ARL", **task, "accuracy": 0.875},
+    ...     {"loss": "ARL", **task, "accuracy": 0.625},
+    ... ]
+    >>> summary = keras_arl.search.summarise(rows)
+    >>> summary[0]["mean"], summary[0]["runs"]
+    (0.75, 2)
     """
     keys = ("loss", "dataset", "noise", "noise_rate")
     groups = {}
@@ -150,6 +177,18 @@ def format_table(summary):
 
     Returns:
         A string; accuracies in percent, mean ± sample standard deviation.
+
+    Example:
+
+    >>> task = {"dataset": "digits", "noise": "symmetric", "noise_rate": 0.3}
+    >>> rows = [
+    ...     {"loss": "ARL", **task, "accuracy": 0.9},
+    ...     {"loss": "ARL", **task, "accuracy": 0.8},
+    ... ]
+    >>> summary = keras_arl.search.summarise(rows)
+    >>> print(keras_arl.search.format_table(summary))
+    loss  digits symmetric 0.3
+    ARL   85.0 ± 7.1
     """
     losses = list(dict.fromkeys(row["loss"] for row in summary))
     columns = list(dict.fromkeys(_column(row) for row in summary))
@@ -181,6 +220,18 @@ def provenance(tuner, command):
 
     Returns:
         A dictionary: command, seed, versions, tasks, score, date.
+
+    Example:
+
+    >>> oracle = keras_arl.search.CMAESOracle(
+    ...     generations=1, popsize=4, final_tasks=1, seed=0
+    ... )
+    >>> tuner = keras_arl.search.LossTuner(
+    ...     oracle, tasks=keras_arl.tasks.SampledTasks(), directory="results"
+    ... )
+    >>> tuner.search(verbose=0)
+    >>> how = keras_arl.search.provenance(tuner, "python my_search.py")
+    >>> keras_arl.losses.save(tuner.best_loss(), "loss.json", provenance=how)
     """
     versions = {"python": platform.python_version()}
     for package in _PACKAGES:

@@ -50,14 +50,27 @@ class LossTuner(keras_tuner.Tuner):
 
     Example:
 
-    >>> def task(seed):
+    A search on a task of one's own, here two classes of points:
+
+    >>> def points(seed):
+    ...     x = np.random.default_rng(seed).normal(size=(200, 2))
+    ...     y = (x[:, 0] > 0).astype(int)
+    ...     T = keras_arl.noise.symmetric(0.4, num_classes=2)
+    ...     noisy = keras_arl.noise.corrupt_labels(y, T, seed)
+    ...     pairs = tf.data.Dataset.from_tensor_slices
     ...     return keras_arl.tasks.Task(
-    ...         my_noisy_train(), my_clean_validation(), my_model, 10
+    ...         train=pairs((x[:100], noisy[:100])).batch(20),
+    ...         validation=pairs((x[100:], y[100:])).batch(100),
+    ...         build_model=lambda: keras.Sequential(
+    ...             [keras.Input((2,)), keras.layers.Dense(2, "softmax")]
+    ...         ),
+    ...         num_classes=2,
     ...     )
-    >>> tuner = keras_arl.search.LossTuner(
-    ...     keras_arl.search.CMAESOracle(seed=0), tasks=task
+    >>> oracle = keras_arl.search.CMAESOracle(
+    ...     order=2, generations=1, popsize=4, final_tasks=1, seed=0
     ... )
-    >>> tuner.search()
+    >>> tuner = keras_arl.search.LossTuner(oracle, tasks=points)
+    >>> tuner.search(verbose=0)
     >>> keras_arl.losses.save(tuner.best_loss(), "loss.json")
     """
 

@@ -86,6 +86,13 @@ def build_model(config, input_shape, num_classes, seed):
     Returns:
         An uncompiled `keras.Model` from `(batch, *input_shape)` to
         probabilities of shape `(batch, C)`.
+
+    Example:
+
+    >>> config = keras_arl.tasks.sample_architecture(seed=1)
+    >>> model = keras_arl.tasks.build_model(config, (8, 8, 1), 10, seed=0)
+    >>> model.output_shape
+    (None, 10)
     """
     seeds = iter(
         np.random.SeedSequence(seed).generate_state(len(config.widths) + 2)

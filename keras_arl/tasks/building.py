@@ -36,6 +36,13 @@ def build_task(config):
     Raises:
         ValueError: If the dataset or the noise is unknown, or the dataset has
             too few examples.
+
+    Example:
+
+    >>> task = keras_arl.tasks.build_task(keras_arl.tasks.sample_task(seed=0))
+    >>> images, noisy_labels = next(iter(task.train))
+    >>> images.shape
+    TensorShape([64, 8, 8, 1])
     """
     import tensorflow as tf
 

@@ -60,9 +60,10 @@ class SampledTasks:
 
     Example:
 
-    >>> tasks = keras_arl.tasks.SampledTasks(keras_arl.tasks.TaskSpace())
-    >>> tasks(seed=3).evaluate(keras_arl.ARL())
-    0.9...
+    >>> space = keras_arl.tasks.TaskSpace(noises=(("symmetric", 0.8),))
+    >>> tasks = keras_arl.tasks.SampledTasks(space)
+    >>> tasks(seed=3).num_classes
+    10
     """
 
     space: TaskSpace = dataclasses.field(default_factory=TaskSpace)

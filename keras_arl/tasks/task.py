@@ -32,9 +32,21 @@ class Task:
 
     Example:
 
-    >>> task = keras_arl.tasks.Task(train, validation, build_model, 10)
-    >>> task.evaluate(keras_arl.ARL())
-    0.94...
+    >>> x = np.random.default_rng(0).normal(size=(300, 2))
+    >>> y = (x[:, 0] > 0).astype(int)
+    >>> T = keras_arl.noise.symmetric(0.3, num_classes=2)
+    >>> noisy = keras_arl.noise.corrupt_labels(y, T, seed=0)
+    >>> task = keras_arl.tasks.Task(
+    ...     train=tf.data.Dataset.from_tensor_slices((x, noisy)).batch(50),
+    ...     validation=tf.data.Dataset.from_tensor_slices((x, y)).batch(50),
+    ...     build_model=lambda: keras.Sequential(
+    ...         [keras.Input((2,)), keras.layers.Dense(2, "softmax")]
+    ...     ),
+    ...     num_classes=2,
+    ...     optimizer=keras.optimizers.Adam(0.05),
+    ... )
+    >>> task.evaluate(keras_arl.ARL()) > 0.9
+    True
     """
 
     train: typing.Any

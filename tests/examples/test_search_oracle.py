@@ -1,0 +1,164 @@
+import csv
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+from keras_arl import losses
+
+PROGRAM = pathlib.Path(__file__).parents[2] / "examples" / "search_oracle.py"
+SMALL = ("--generations=2", "--popsize=4", "--runs=1", "--seed=5")
+WRITTEN = (
+    "loss.json",
+    "losses.png",
+    "fitness.png",
+    "trials.csv",
+    "comparison.csv",
+)
+
+
+def command(*flags):
+    return [sys.executable, str(PROGRAM), *flags]
+
+
+def run(directory, *flags):
+    return subprocess.run(
+        command(*flags),
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={**os.environ, "KERAS_BACKEND": "tensorflow"},
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A search interrupted by Ctrl-C, then continued; and its output."""
+    directory = tmp_path_factory.mktemp("example")
+    first = subprocess.Popen(
+        command(*SMALL),
+        cwd=directory,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "KERAS_BACKEND": "tensorflow"},
+    )
+    trials = directory / "results" / "search" / "loss_search"
+    deadline = time.monotonic() + 120
+    while len(list(trials.glob("trial_*/trial.json"))) < 4:
+        assert first.poll() is None, first.stdout.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    first.send_signal(signal.SIGINT)
+    printed, _ = first.communicate(timeout=60)
+    return directory, first.returncode, printed, run(directory, *SMALL)
+
+
+def test_ctrl_c_ends_it_cleanly(finished):
+    _, code, printed, _ = finished
+    assert code == 130
+    assert "Stopped. The same command continues the search." in printed
+    assert "Traceback" not in printed
+
+
+def test_the_same_command_continues_it(finished, tmp_path):
+    directory, _, _, second = finished
+    assert second.returncode == 0, second.stderr
+    assert "Traceback" not in second.stderr
+    whole = run(tmp_path, *SMALL)
+    assert whole.returncode == 0, whole.stderr
+    found = [
+        losses.load(folder / "results" / "loss.json").get_config()
+        for folder in (directory, tmp_path)
+    ]
+    assert found[0] == found[1]
+    tables = [
+        pd.read_csv(folder / "results" / "comparison.csv")
+        for folder in (directory, tmp_path)
+    ]
+    pd.testing.assert_frame_equal(*tables)
+
+
+def test_it_writes_what_it_says(finished):
+    directory, _, _, second = finished
+    for name in WRITTEN:
+        assert (directory / "results" / name).stat().st_size > 500
+        assert name in second.stdout
+    for name in ("losses.png", "fitness.png"):
+        content = (directory / "results" / name).read_bytes()
+        assert content.startswith(b"\x89PNG")
+    content = json.loads((directory / "results/loss.json").read_text())
+    provenance = content["provenance"]
+    assert provenance["command"].endswith(" ".join(SMALL))
+    assert provenance["seed"] == 5
+    assert content["expression"] in second.stdout
+    with (directory / "results" / "trials.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 2 * 4 + 3 * 3
+
+
+def test_the_table_holds_the_losses_and_says_where_it_does_not_win(finished):
+    directory, _, _, second = finished
+    frame = pd.read_csv(directory / "results" / "comparison.csv")
+    assert set(frame["loss"]) == {"found", "ARL", "CE", "MAE", "GCE"}
+    assert set(frame["evaluation"]) == {"test"}
+    assert frame["accuracy"].between(0, 1).all()
+    table = second.stdout[second.stdout.index("Percent of the test part") :]
+    means = frame.groupby(["noise_rate", "loss"])["accuracy"].mean()
+    for rate in (0.3, 0.5):
+        best = means[rate].max()
+        behind = f"digits symmetric {rate}." in table
+        assert behind == (means[rate]["found"] < best)
+        assert f"{100 * means[rate]['found']:.1f}" in table
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--popsize=3"], "--popsize must be at least 4, not 3"),
+        (["--order=1"], "--order must be at least 2, not 1"),
+        (["--order=7"], "--order must be at most 6, not 7"),
+        (["--seed=-1"], "--seed must be at least 0, not -1"),
+        (["--generations=x"], "flag --generations=x"),
+        (["--nonsense"], "Unknown command line flag 'nonsense'"),
+        (["stray"], "unexpected argument 'stray'"),
+        (["--datasets="], "--datasets must name at least one"),
+        (["--datasets=digitz"], "Unknown dataset 'digitz'"),
+        (["--directory=/dev/null/x"], "--directory=/dev/null/x cannot be"),
+        (["--output=/proc/x"], "--output=/proc/x cannot be written"),
+    ],
+)
+def test_a_wrong_flag_gets_one_line(tmp_path, flags, message):
+    result = run(tmp_path, *flags)
+    assert result.returncode in (1, 2)
+    assert "Traceback" not in result.stderr
+    # TensorFlow's own start-up lines are not ours.
+    told = [
+        line
+        for line in result.stderr.splitlines()
+        if line.startswith("search_oracle: ")
+    ]
+    assert len(told) == 1
+    assert message in told[0]
+    assert result.stderr.endswith(told[0] + "\n")
+
+
+def test_other_settings_on_the_same_directory_get_one_line(finished):
+    directory, *_ = finished
+    result = run(directory, *SMALL[:-1], "--seed=6")
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert "seed=5 there, 6 asked" in result.stderr.splitlines()[-1]
+
+
+def test_help_explains(tmp_path):
+    result = run(tmp_path, "--help")
+    assert "Searches a noise-robust loss" in result.stdout
+    for flag in ("datasets", "generations", "directory", "output"):
+        assert f"--{flag}" in result.stdout or f"[no]{flag}" in result.stdout

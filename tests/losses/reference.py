@@ -1,0 +1,59 @@
+"""Independent float64 evaluation of the definition, and gradients."""
+
+import keras
+import numpy as np
+
+
+def taylor(theta, center, order, targets, probabilities):
+    """The definition, term by term; targets one-hot or soft, (..., C)."""
+    theta = iter(np.asarray(theta, "float64"))
+    p = np.asarray(probabilities, "float64") - center[0]
+    y = np.asarray(targets, "float64") - center[1]
+    total = np.zeros(p.shape[:-1])
+    for i in range(1, order + 1):
+        for j in range(order - i + 1):
+            total += next(theta) * np.sum(p**i * y**j, axis=-1)
+    return total
+
+
+def value_and_gradient(function, x):
+    """A scalar function's value and gradient on the current backend."""
+    backend = keras.config.backend()
+    x = np.asarray(x, "float32")
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        x = tf.constant(x)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            value = function(x)
+        return float(value), tape.gradient(value, x).numpy()
+    if backend == "jax":
+        import jax
+
+        value, gradient = jax.value_and_grad(function)(x)
+        return float(value), np.asarray(gradient)
+    import torch
+
+    x = torch.tensor(x, requires_grad=True)
+    value = function(x)
+    value.backward()
+    return float(value.detach()), x.grad.numpy()
+
+
+def compiled(function):
+    """The function compiled by the current backend; None on torch."""
+    backend = keras.config.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(function, jit_compile=True)
+    if backend == "jax":
+        import jax
+
+        return jax.jit(function)
+    return None
+
+
+def to_numpy(x):
+    return np.asarray(keras.ops.convert_to_numpy(x))

@@ -1,0 +1,63 @@
+import json
+
+import numpy as np
+import pytest
+
+from keras_arl import losses
+from keras_arl.losses import TaylorLoss
+
+THETA = (0.1, -2.0, 3e-7, 0.0, 1234.5, -0.25)
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "loss.json"
+    loss = TaylorLoss(THETA, center=(0.1, -0.2), order=3)
+    losses.save(loss, path, provenance={"seed": 7})
+    return path
+
+
+def test_load_reads_what_save_wrote(path):
+    loss = losses.load(path, from_logits=True)
+    assert loss.coefficients == THETA
+    assert loss.center == (0.1, -0.2)
+    assert loss.order == 3
+    assert loss.from_logits
+    assert json.loads(path.read_text())["provenance"] == {"seed": 7}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": "other"}, "not a loss file"),
+        ({"version": 2}, "version 2.*reads version 1"),
+        ({"coefficients": [1.0]}, "6 finite numbers"),
+        ({"coefficients": [None] * 6}, "6 finite numbers"),
+        ({"coefficients": [np.nan] * 6}, "6 finite numbers"),
+        ({"order": 9}, "1 to 6"),
+        ({"center": [0.0]}, "center"),
+    ],
+)
+def test_wrong_content_names_the_file(path, change, message):
+    content = {**json.loads(path.read_text()), **change}
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=message) as error:
+        losses.load(path)
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "\x00\x01"])
+def test_foreign_files(path, text):
+    path.write_text(text)
+    with pytest.raises(ValueError, match="not a loss file"):
+        losses.load(path)
+
+
+def test_missing_keys_and_files(path, tmp_path):
+    content = json.loads(path.read_text())
+    del content["center"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="lacks center"):
+        losses.load(path)
+    with pytest.raises(FileNotFoundError):
+        losses.load(tmp_path / "none.json")

@@ -1,0 +1,33 @@
+import os
+import subprocess
+import sys
+
+import keras
+import pytest
+
+PROGRAM = """
+import sys
+import numpy as np
+import keras_arl
+keras_arl.search.CMAESOracle(seed=0)
+keras_arl.tasks.sample_task(0)
+keras_arl.noise.symmetric(0.1, 3)
+loss = keras_arl.ARL()
+loss(np.array([0, 1]), np.full((2, 2), 0.5))
+print([m for m in ("tensorflow", "tensorflow_datasets") if m in sys.modules])
+"""
+
+
+@pytest.mark.skipif(
+    keras.config.backend() == "tensorflow",
+    reason="run by CI under the other backends",
+)
+def test_no_tensorflow_is_imported():
+    result = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "KERAS_BACKEND": keras.config.backend()},
+    )
+    assert result.stdout.strip() == "[]"

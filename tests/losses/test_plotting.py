@@ -1,0 +1,41 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_arl import losses
+from keras_arl.losses import TaylorLoss
+
+
+def curves(figure, axes):
+    return {
+        line.get_label(): line.get_xydata().T
+        for line in figure.axes[axes].get_lines()
+        if not line.get_label().startswith("_")
+    }
+
+
+def test_curves_are_the_losses():
+    figure = losses.plot_losses(
+        {
+            "CE": keras.losses.SparseCategoricalCrossentropy(),
+            "unhinged": TaylorLoss([0, -5, 0], order=2),
+        },
+        num_classes=4,
+    )
+    p, value = curves(figure, 0)["unhinged"]
+    np.testing.assert_allclose(value, 1 - p, atol=1e-4)
+    p, value = curves(figure, 0)["CE"]
+    # Slope -4 at the uniform prediction is scaled to -1.
+    np.testing.assert_allclose(value[5:], -np.log(p[5:]) / 4, atol=5e-3)
+    p, slope = curves(figure, 1)["CE"]
+    middle = (p > 0.1) & (p < 0.99)
+    np.testing.assert_allclose(
+        slope[middle], -1 / (4 * p[middle]), rtol=0.01, atol=1e-3
+    )
+    assert figure.axes[1].get_ylim()[0] == pytest.approx(-3.15)
+
+
+def test_figure_can_be_written(tmp_path):
+    figure = losses.plot_losses({"ARL": losses.ARL()})
+    figure.savefig(tmp_path / "losses.png")
+    assert (tmp_path / "losses.png").stat().st_size > 5000

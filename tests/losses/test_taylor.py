@@ -1,0 +1,497 @@
+import re
+
+import keras
+import numpy as np
+import pytest
+
+from keras_arl.losses import TaylorLoss
+from tests.losses.reference import compiled
+from tests.losses.reference import taylor
+from tests.losses.reference import to_numpy
+from tests.losses.reference import value_and_gradient
+
+ORDERS = range(1, 7)
+BACKEND = keras.config.backend()
+
+
+def make(rng, order=4, **kwargs):
+    theta = rng.normal(size=order * (order + 1) // 2)
+    center = rng.uniform(-0.5, 1.0, size=2)
+    return TaylorLoss(theta, center=center, order=order, **kwargs)
+
+
+def batch(rng, size=6, num_classes=5):
+    probabilities = rng.dirichlet(np.ones(num_classes), size=size)
+    labels = rng.integers(num_classes, size=size)
+    return labels, np.eye(num_classes)[labels], probabilities
+
+
+def reference(loss, targets, probabilities):
+    return taylor(
+        loss.coefficients, loss.center, loss.order, targets, probabilities
+    )
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_matches_the_definition_for_every_form_of_labels(rng, order):
+    loss = make(rng, order, reduction=None)
+    labels, one_hot, p = batch(rng)
+    soft = rng.dirichlet(np.ones(5), size=6)
+    expected = reference(loss, one_hot, p)
+    np.testing.assert_allclose(loss(labels, p), expected, atol=2e-5)
+    np.testing.assert_allclose(loss(labels[:, None], p), expected, atol=2e-5)
+    np.testing.assert_allclose(
+        loss(labels.astype("float32"), p), expected, atol=2e-5
+    )
+    np.testing.assert_allclose(loss(one_hot, p), expected, atol=2e-5)
+    np.testing.assert_allclose(
+        loss(soft, p), reference(loss, soft, p), atol=2e-5
+    )
+
+
+def test_hand_computed_value():
+    # 2 (p - 0.5) summed over both classes is 0; 3 (p - 0.5) (y - 0.25) is
+    # 3 * 0.3 * 0.75 + 3 * -0.3 * -0.25 = 0.9; 4 (p - 0.5)^2 is 4 * 0.18.
+    loss = TaylorLoss([2.0, 3.0, 4.0], center=(0.5, 0.25), order=2)
+    assert float(loss(np.array([0]), np.array([[0.8, 0.2]]))) == (
+        pytest.approx(0.9 + 0.72, abs=1e-6)
+    )
+
+
+@pytest.mark.parametrize("num_classes", [2, 1000, 10_000])
+def test_class_counts(rng, num_classes):
+    loss = make(rng, reduction=None)
+    labels, one_hot, p = batch(rng, 3, num_classes)
+    expected = reference(loss, one_hot, p)
+    scale = max(1.0, np.abs(expected).max())
+    np.testing.assert_allclose(loss(labels, p), expected, atol=1e-5 * scale)
+
+
+def test_sequences(rng):
+    loss = make(rng, reduction=None)
+    p = rng.dirichlet(np.ones(5), size=(2, 3))
+    labels = rng.integers(5, size=(2, 3))
+    expected = reference(loss, np.eye(5)[labels], p)
+    np.testing.assert_allclose(loss(labels, p), expected, atol=2e-5)
+    np.testing.assert_allclose(loss(labels[..., None], p), expected, atol=2e-5)
+
+
+def test_as_many_examples_as_classes_is_not_ambiguous(rng):
+    loss = make(rng, reduction=None)
+    labels, one_hot, p = batch(rng, size=5, num_classes=5)
+    np.testing.assert_allclose(loss(labels, p), loss(one_hot, p), atol=2e-5)
+
+
+def test_logits_equal_probabilities(rng):
+    loss = make(rng, reduction=None)
+    from_logits = TaylorLoss(
+        loss.coefficients, loss.center, from_logits=True, reduction=None
+    )
+    logits = rng.normal(size=(6, 5)) * 5
+    labels = rng.integers(5, size=6)
+    p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    expected = reference(loss, np.eye(5)[labels], p)
+    np.testing.assert_allclose(from_logits(labels, logits), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("one_hot", [False, True])
+@pytest.mark.parametrize("kind", ["corner", "uniform", "random"])
+def test_gradients_equal_finite_differences(rng, kind, one_hot):
+    loss = make(rng, reduction="sum")
+    p = {
+        "corner": np.eye(4)[[0, 1, 2]],
+        "uniform": np.full((3, 4), 0.25),
+        "random": rng.dirichlet(np.ones(4), size=3),
+    }[kind]
+    labels = np.array([0, 2, 2])
+    targets = np.eye(4)[labels]
+    y_true = targets if one_hot else labels
+    value, gradient = value_and_gradient(lambda x: loss(y_true, x), p)
+    assert value == pytest.approx(reference(loss, targets, p).sum(), abs=1e-4)
+    step = 1e-6
+    for index in np.ndindex(p.shape):
+        up, down = p.copy(), p.copy()
+        up[index] += step
+        down[index] -= step
+        numeric = (
+            reference(loss, targets, up).sum()
+            - reference(loss, targets, down).sum()
+        ) / (2 * step)
+        assert gradient[index] == pytest.approx(numeric, abs=1e-4)
+
+
+def test_gradients_through_logits_are_finite_at_saturation(rng):
+    loss = make(rng, from_logits=True)
+    logits = np.array([[1e4, 0.0, -1e4], [-1e4, 1e4, 1e4]])
+    value, gradient = value_and_gradient(
+        lambda x: loss(np.array([1, 0]), x), logits
+    )
+    assert np.isfinite(value)
+    assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize(
+    ("reduction", "reduce"),
+    [
+        ("sum", lambda v, w: (v * w).sum()),
+        ("sum_over_batch_size", lambda v, w: (v * w).mean()),
+        ("mean", lambda v, w: (v * w).mean()),
+        ("mean_with_sample_weight", lambda v, w: (v * w).sum() / w.sum()),
+        ("none", lambda v, w: v * w),
+        (None, lambda v, w: v * w),
+    ],
+)
+def test_reductions_and_sample_weight(rng, reduction, reduce):
+    loss = make(rng, reduction=reduction)
+    labels, one_hot, p = batch(rng)
+    weight = rng.uniform(size=6)
+    np.testing.assert_allclose(
+        loss(labels, p, sample_weight=weight),
+        reduce(reference(loss, one_hot, p), weight),
+        atol=2e-5,
+    )
+
+
+def test_masked_batch_equals_its_subset(rng):
+    model = keras.Sequential(
+        [
+            keras.layers.Embedding(7, 3, mask_zero=True),
+            keras.layers.Dense(4, activation="softmax"),
+        ]
+    )
+    loss = make(rng)
+    model.compile(loss=loss)
+    tokens = np.array([[1, 2, 0, 0], [3, 4, 5, 6]])
+    labels = rng.integers(4, size=tokens.shape)
+    value = model.evaluate(tokens, labels, verbose=0)
+    p = to_numpy(model(tokens))
+    kept = tokens != 0
+    expected = reference(loss, np.eye(4)[labels], p)[kept].mean()
+    assert value == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "mixed_bfloat16"])
+def test_low_precision_is_computed_in_float32(rng, dtype):
+    loss = make(rng, dtype=dtype, reduction=None)
+    # bfloat16 has no 301, float16 no 4099.
+    labels = np.array([301, 4099])
+    p = rng.dirichlet(np.ones(5000), size=2)
+    assert loss.dtype == "float32"
+    np.testing.assert_allclose(
+        loss(labels, p),
+        reference(loss, np.eye(5000)[labels], p),
+        rtol=1e-4,
+    )
+
+
+def test_float64(rng):
+    if BACKEND == "jax":
+        pytest.skip("JAX computes in float64 only with a global switch")
+    loss = make(rng, dtype="float64", reduction=None)
+    labels, one_hot, p = batch(rng)
+    np.testing.assert_allclose(
+        loss(labels, p), reference(loss, one_hot, p), rtol=1e-6, atol=1e-7
+    )
+
+
+def test_fit_under_a_mixed_precision_policy(rng):
+    policy = keras.mixed_precision.dtype_policy()
+    keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = keras.Sequential(
+            [keras.Input((2,)), keras.layers.Dense(400, activation="softmax")]
+        )
+        loss = make(rng)
+        model.compile(optimizer="sgd", loss=loss)
+        x = rng.normal(size=(4, 2)).astype("float32")
+        labels = np.array([301, 302, 303, 399])
+        history = model.fit(x, labels, batch_size=4, verbose=0)
+    finally:
+        keras.mixed_precision.set_dtype_policy(policy)
+    assert np.isfinite(history.history["loss"][0])
+
+
+def test_assign_changes_the_loss(rng):
+    loss = make(rng, reduction=None)
+    labels, one_hot, p = batch(rng)
+    theta = rng.normal(size=10)
+    center = (0.25, -0.5)
+    loss.assign(theta, center)
+    expected = taylor(theta, center, 4, one_hot, p)
+    np.testing.assert_allclose(loss(labels, p), expected, atol=2e-5)
+    loss.assign(2 * theta)
+    np.testing.assert_allclose(loss(labels, p), 2 * expected, atol=4e-5)
+
+
+class CountingLoss(TaylorLoss):
+    calls = 0
+
+    def call(self, y_true, y_pred):
+        type(self).calls += 1
+        return super().call(y_true, y_pred)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="see the tests below")
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_assign_does_not_retrace_a_compiled_model(rng, jit_compile):
+    model = keras.Sequential(
+        [keras.Input((3,)), keras.layers.Dense(4, activation="softmax")]
+    )
+    loss = CountingLoss(np.zeros(10))
+    model.compile(
+        optimizer=keras.optimizers.SGD(0.0), loss=loss, jit_compile=jit_compile
+    )
+    x = rng.normal(size=(8, 3)).astype("float32")
+    labels = rng.integers(4, size=8)
+
+    def fit():
+        history = model.fit(x, labels, batch_size=8, verbose=0).history
+        return history["loss"][0]
+
+    assert fit() == 0.0
+    traces = CountingLoss.calls
+    for _ in range(3):
+        loss.assign(rng.normal(size=10), rng.normal(size=2))
+        expected = reference(loss, np.eye(4)[labels], to_numpy(model(x)))
+        assert fit() == pytest.approx(expected.mean(), abs=1e-4)
+    assert CountingLoss.calls == traces
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="eager execution")
+def test_assign_changes_a_compiled_model_on_torch(rng):
+    model = keras.Sequential(
+        [keras.Input((3,)), keras.layers.Dense(4, activation="softmax")]
+    )
+    loss = TaylorLoss(np.zeros(10))
+    model.compile(optimizer=keras.optimizers.SGD(0.0), loss=loss)
+    x = rng.normal(size=(8, 3)).astype("float32")
+    labels = rng.integers(4, size=8)
+    assert model.evaluate(x, labels, verbose=0) == 0.0
+    loss.assign(rng.normal(size=10))
+    expected = reference(loss, np.eye(4)[labels], to_numpy(model(x)))
+    value = model.evaluate(x, labels, verbose=0)
+    assert value == pytest.approx(expected.mean(), abs=1e-4)
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="constants of a trace")
+def test_variables_are_inputs_of_a_compiled_function_on_jax(rng):
+    import jax
+
+    loss = CountingLoss(np.zeros(10), reduction=None)
+    labels, one_hot, p = batch(rng)
+
+    @jax.jit
+    def run(values):
+        scope = keras.StatelessScope(
+            state_mapping=list(zip(loss.variables, values))
+        )
+        with scope:
+            return loss(labels, p)
+
+    CountingLoss.calls = 0
+    for _ in range(3):
+        theta, center = rng.normal(size=10), rng.normal(size=2)
+        values = [theta.astype("float32"), center.astype("float32")]
+        expected = taylor(theta, center, 4, one_hot, p)
+        np.testing.assert_allclose(run(values), expected, atol=1e-4)
+    assert CountingLoss.calls == 1
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="constants of a trace")
+def test_assign_warns_on_jax_where_a_trace_keeps_the_old_values(rng):
+    import jax
+
+    loss = make(rng)
+    labels, _, p = batch(rng)
+    loss.assign(np.zeros(10))
+    jax.jit(lambda x: loss(labels, x))(p)
+    with pytest.warns(UserWarning, match=r"traced by `jax.jit`"):
+        loss.assign(np.ones(10))
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="no compiler wanted here")
+def test_compiled_equals_eager(rng):
+    loss = make(rng, reduction=None)
+    labels, one_hot, p = batch(rng)
+    run = compiled(lambda y, x: loss(y, x))
+    expected = reference(loss, one_hot, p)
+    p = p.astype("float32")
+    np.testing.assert_allclose(run(labels, p), expected, atol=2e-5)
+    np.testing.assert_allclose(
+        run(one_hot.astype("float32"), p), expected, atol=2e-5
+    )
+
+
+def test_fit_with_jit_compile(rng):
+    jit_compile = BACKEND != "torch"
+    model = keras.Sequential(
+        [keras.Input((2,)), keras.layers.Dense(2, activation="softmax")]
+    )
+    loss = TaylorLoss([0, -1, 0], order=2)
+    model.compile(
+        optimizer=keras.optimizers.SGD(0.5), loss=loss, jit_compile=jit_compile
+    )
+    x = rng.normal(size=(64, 2)).astype("float32")
+    labels = (x[:, 0] > 0).astype("int64")
+    losses = model.fit(x, labels, epochs=8, verbose=0).history["loss"]
+    assert losses[-1] < losses[0] - 0.1
+
+
+@pytest.mark.parametrize("wrong", [-1, 5, 1.5, np.nan])
+def test_invalid_class_index_raises_eagerly(rng, wrong):
+    loss = make(rng)
+    labels, _, p = batch(rng)
+    labels = labels.astype("float32")
+    labels[2] = wrong
+    with pytest.raises(ValueError, match=rf"0\.\.4.*among them: {wrong:g}"):
+        loss(labels, p)
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="always eager")
+@pytest.mark.parametrize("wrong", [-1, 5])
+def test_invalid_class_index_is_nan_when_compiled(rng, wrong):
+    loss = make(rng, reduction=None)
+    labels, one_hot, p = batch(rng)
+    labels[2] = wrong
+    values = to_numpy(
+        compiled(lambda y, x: loss(y, x))(labels, p.astype("float32"))
+    )
+    assert np.isnan(values[2])
+    good = np.arange(6) != 2
+    expected = reference(loss, one_hot, p)
+    np.testing.assert_allclose(values[good], expected[good], atol=2e-5)
+
+
+def test_config_round_trip(rng):
+    loss = make(
+        rng,
+        order=3,
+        from_logits=True,
+        reduction="sum",
+        name="mine",
+        dtype="float64" if BACKEND != "jax" else "float32",
+    )
+    again = TaylorLoss.from_config(loss.get_config())
+    assert again.get_config() == loss.get_config()
+    assert again.dtype == loss.dtype
+    revived = keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(loss)
+    )
+    assert revived.get_config() == loss.get_config()
+
+
+def test_model_saves_and_loads_without_custom_objects(rng, tmp_path):
+    model = keras.Sequential(
+        [keras.Input((3,)), keras.layers.Dense(4, activation="softmax")]
+    )
+    loss = make(rng)
+    model.compile(optimizer="sgd", loss=loss)
+    x = rng.normal(size=(8, 3)).astype("float32")
+    labels = rng.integers(4, size=8)
+    before = model.evaluate(x, labels, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert isinstance(loaded.loss, TaylorLoss)
+    assert loaded.loss.get_config() == loss.get_config()
+    assert loaded.evaluate(x, labels, verbose=0) == pytest.approx(before)
+
+
+def test_exponents():
+    assert TaylorLoss(np.zeros(10)).exponents == [
+        (1, 0), (1, 1), (1, 2), (1, 3), (2, 0), (2, 1), (2, 2),
+        (3, 0), (3, 1), (4, 0),
+    ]  # fmt: skip
+
+
+TERM = re.compile(
+    r"(?P<sign>[+-]?) ?(?P<theta>[\d.e-]+) "
+    r"\(p_c (?P<a>[+-] [\d.]+)\)(?:\^(?P<i>\d))?"
+    r"(?: \(y_c (?P<b>[+-] [\d.]+)\)(?:\^(?P<j>\d))?)?"
+)
+
+
+def test_text_expression_says_what_the_loss_computes(rng):
+    loss = make(rng, order=3, reduction=None)
+    text = loss.expression()
+    assert text.startswith("L = sum_c [ ")
+    labels, one_hot, p = batch(rng)
+    total, terms = 0.0, 0
+    for term in TERM.finditer(text[len("L = sum_c [ ") :]):
+        value = float(term["sign"] + term["theta"])
+        a = float(term["a"].replace(" ", ""))
+        value = value * (p + a) ** int(term["i"] or 1)
+        if term["b"]:
+            b = float(term["b"].replace(" ", ""))
+            value = value * (one_hot + b) ** int(term["j"] or 1)
+        total, terms = total + value.sum(axis=-1), terms + 1
+    assert terms == 6
+    np.testing.assert_allclose(total, loss(labels, p), atol=1e-4)
+
+
+def test_latex_expression():
+    loss = TaylorLoss([1, -2, 1e-7], center=(0, 0.5), order=2)
+    assert loss.expression("latex") == (
+        r"L = \sum_c \left[ p_c - 2\,p_c\,(y_c - 0.5) "
+        r"+ 1 \cdot 10^{-7}\,p_c^{2} \right]"
+    )
+    assert TaylorLoss([0], order=1).expression() == "L = sum_c [ 0 ]"
+    with pytest.raises(ValueError, match="'text' or 'latex'"):
+        loss.expression("html")
+
+
+def test_repr_is_short(rng):
+    assert repr(make(rng)) == (
+        "<TaylorLoss name='taylor_loss' order=4 from_logits=False>"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"coefficients": [1.0] * 9}, r"10 finite numbers.*\(9,\)"),
+        ({"coefficients": [1.0] * 9 + [np.inf]}, r"10 finite numbers.*inf"),
+        ({"coefficients": ["a"] * 10}, "10 finite numbers"),
+        ({"coefficients": [1.0], "order": 0}, "1 to 6.*order=0"),
+        ({"coefficients": [1.0], "order": 7}, "1 to 6.*order=7"),
+        ({"coefficients": [1.0], "order": 1.0}, r"1 to 6.*order=1\.0"),
+        (
+            {"coefficients": [1.0], "order": 1, "center": (0, np.nan)},
+            r"`center` must be 2 finite numbers.*nan",
+        ),
+        (
+            {"coefficients": [1.0], "order": 1, "center": 0.0},
+            "`center` must be 2 finite numbers",
+        ),
+    ],
+)
+def test_invalid_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        TaylorLoss(**arguments)
+
+
+def test_assign_checks_before_it_changes(rng):
+    loss = make(rng)
+    before = loss.coefficients, loss.center
+    with pytest.raises(ValueError, match="finite"):
+        loss.assign(np.full(10, np.nan))
+    with pytest.raises(ValueError, match="center"):
+        loss.assign(np.ones(10), center=(1, np.inf))
+    assert (loss.coefficients, loss.center) == before
+
+
+@pytest.mark.parametrize(
+    ("y_true", "y_pred", "message"),
+    [
+        (np.zeros(3), np.zeros(3), r"batch axis.*\(3,\)"),
+        (np.zeros(3), np.zeros((3, 1)), r"two classes.*\(3, 1\)"),
+        (np.zeros(4), np.ones((3, 5)) / 5, r"Received: y_true.shape=\(4,\)"),
+        (
+            np.zeros((3, 4)),
+            np.ones((3, 5)) / 5,
+            r"\(3,\) or \(3, 1\).*\(3, 5\).*Received: y_true.shape=\(3, 4\)",
+        ),
+    ],
+)
+def test_invalid_shapes(y_true, y_pred, message):
+    with pytest.raises(ValueError, match=message):
+        TaylorLoss(np.zeros(10))(y_true, y_pred)

@@ -1,0 +1,351 @@
+import collections
+import json
+
+import numpy as np
+import pytest
+from keras_tuner.engine.trial import TrialStatus
+
+from keras_arl.search import CMAESOracle
+from keras_arl.search.oracle import parameter_names
+from tests.search.toy import TARGET
+from tests.search.toy import ToyTuner
+from tests.search.toy import toy
+
+
+def distance(vector):
+    return np.sqrt(np.sum((np.array(vector) - TARGET) ** 2))
+
+
+def test_it_solves_a_landscape(tmp_path):
+    tuner = toy(tmp_path, generations=100, popsize=12, sigma0=0.5)
+    tuner.search(verbose=0)
+    assert distance(tuner.oracle.x0) > 2
+    assert distance(tuner.oracle.best()) < 0.05
+    best = [row["best"] for row in tuner.oracle.history()]
+    assert best[-1] > best[0]
+
+
+def test_it_solves_a_noisy_landscape_with_failures(tmp_path):
+    tuner = toy(
+        tmp_path,
+        generations=60,
+        popsize=12,
+        tasks=2,
+        sigma0=0.5,
+        noise=0.05,
+        fail=lambda values: values["candidate"] in (1, 2, 3, 4),
+    )
+    tuner.search(verbose=0)
+    assert distance(tuner.oracle.best()) < 0.6
+    history = tuner.oracle.history()
+    assert {row["failed"] for row in history} == {4}
+    assert history[0]["fitness"][1:5] == [None] * 4
+
+
+def test_candidates_of_a_generation_meet_the_same_tasks(tmp_path):
+    tuner = toy(tmp_path, generations=3, popsize=5, tasks=2, final_tasks=4)
+    tuner.search(verbose=0)
+    rows = tuner.results()
+    assert len(rows) == tuner.oracle.max_trials == 3 * 5 * 2 + 4 * 4
+    seeds = collections.defaultdict(set)
+    for row in rows:
+        key = (row["phase"], row["generation"], row["task"])
+        seeds[key].add(row["task_seed"])
+    assert all(len(s) == 1 for s in seeds.values())
+    # Every generation, and the selection, has tasks of its own.
+    assert len(set.union(*seeds.values())) == 3 * 2 + 4
+    assert [row["trial_id"] for row in rows] == [
+        f"{n:02d}" for n in range(len(rows))
+    ]
+    counts = collections.Counter(
+        (r["generation"], r["candidate"])
+        for r in rows
+        if r["phase"] != "search"
+    )
+    assert counts == {(3, k): 4 for k in range(4)}
+
+
+def test_fitness_is_the_mean_over_the_tasks(tmp_path):
+    tuner = toy(tmp_path, generations=2, popsize=4, tasks=3, noise=1.0)
+    tuner.search(verbose=0)
+    rows = tuner.results()
+    for generation, told in enumerate(tuner.oracle.history()):
+        for candidate in range(4):
+            scores = [
+                row["score"]
+                for row in rows
+                if (row["phase"], row["generation"], row["candidate"])
+                == ("search", generation, candidate)
+            ]
+            assert len(scores) == 3
+            assert told["fitness"][candidate] == pytest.approx(np.mean(scores))
+        assert told["best"] == max(told["fitness"])
+        assert told["mean"] == pytest.approx(np.mean(told["fitness"]))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 12345])
+def test_the_seed_determines_the_search(tmp_path, seed):
+    found = []
+    for run in range(2):
+        tuner = toy(tmp_path / str(run), generations=3, seed=seed, noise=0.1)
+        np.random.seed(run)
+        tuner.search(verbose=0)
+        found.append(tuner.oracle.best())
+        assert tuner.oracle.seed == seed
+    assert found[0] == found[1]
+    other = toy(tmp_path / "other", generations=3, seed=seed + 1, noise=0.1)
+    other.search(verbose=0)
+    assert other.oracle.best() != found[0]
+
+
+def test_the_order_in_which_trials_end_does_not_matter(tmp_path):
+    def run(shuffled):
+        oracle = CMAESOracle(generations=3, popsize=6, tasks=2, seed=5)
+        rng = np.random.default_rng(0)
+        oracle._set_project_dir(tmp_path, f"shuffled_{shuffled}")
+        oracle.verbose = 0
+        while oracle.phase == "search":
+            trials = []
+            while True:
+                trial = oracle.create_trial(f"worker {len(trials)}")
+                if trial.status == TrialStatus.IDLE:
+                    break
+                trials.append(trial)
+            assert len(trials) == 12
+            if shuffled:
+                rng.shuffle(trials)
+            for trial in trials:
+                values = trial.hyperparameters.values
+                vector = [values[n] for n in parameter_names(4)]
+                oracle.update_trial(
+                    trial.trial_id, {"val_accuracy": -distance(vector)}
+                )
+                trial.status = TrialStatus.COMPLETED
+                oracle.end_trial(trial)
+        return oracle._evolution.mean
+
+    np.testing.assert_array_equal(run(False), run(True))
+
+
+@pytest.mark.parametrize("stop_after", [0, 1, 7, 8, 9, 23, 24, 25, 30])
+def test_resume_equals_uninterrupted(tmp_path, stop_after):
+    settings = {"generations": 3, "popsize": 4, "tasks": 2, "noise": 0.3}
+    whole = toy(tmp_path / "whole", **settings)
+    whole.search(verbose=0)
+    part = toy(tmp_path / "part", stop_after=stop_after, **settings)
+    with pytest.raises(KeyboardInterrupt):
+        part.search(verbose=0)
+    rest = toy(tmp_path / "part", **settings)
+    rest.search(verbose=0)
+    # Nothing is run twice, nothing left out.
+    assert part.ran + rest.ran == whole.ran
+    assert rest.results() == whole.results()
+    assert rest.oracle.best() == whole.oracle.best()
+    again = toy(tmp_path / "part", **settings)
+    again.search(verbose=0)
+    assert again.ran == []
+    assert again.oracle.best() == whole.oracle.best()
+
+
+def test_resume_after_a_trial_that_was_written_and_not_issued(tmp_path):
+    settings = {"generations": 2, "popsize": 4, "noise": 0.3}
+    whole = toy(tmp_path / "whole", **settings)
+    whole.search(verbose=0)
+    part = toy(tmp_path / "part", stop_after=5, **settings)
+    with pytest.raises(KeyboardInterrupt):
+        part.search(verbose=0)
+    # As if the process had ended between writing trial 06 and the oracle.
+    folder = tmp_path / "part" / "loss_search"
+    trial = json.loads((folder / "trial_05" / "trial.json").read_text())
+    (folder / "trial_06").mkdir()
+    (folder / "trial_06" / "trial.json").write_text(
+        json.dumps({**trial, "trial_id": "06"})
+    )
+    rest = toy(tmp_path / "part", **settings)
+    rest.search(verbose=0)
+    assert rest.oracle.best() == whole.oracle.best()
+
+
+def test_resume_after_metrics_were_reported_and_the_trial_not_ended(tmp_path):
+    settings = {"generations": 2, "popsize": 4, "noise": 0.3}
+    whole = toy(tmp_path / "whole", **settings)
+    whole.search(verbose=0)
+    part = toy(tmp_path / "part", stop_after=5, **settings)
+    with pytest.raises(KeyboardInterrupt):
+        part.search(verbose=0)
+    path = tmp_path / "part" / "loss_search" / "trial_05" / "trial.json"
+    trial = json.loads(path.read_text())
+    done = json.loads((path.parents[1] / "trial_04/trial.json").read_text())
+    path.write_text(json.dumps({**trial, "metrics": done["metrics"]}))
+    rest = toy(tmp_path / "part", **settings)
+    rest.search(verbose=0)
+    assert rest.oracle.best() == whole.oracle.best()
+
+
+def test_state_is_json_and_holds_no_pickle(tmp_path):
+    tuner = toy(tmp_path, generations=2, popsize=4)
+    tuner.search(verbose=0)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} == {".json"}
+    assert all(json.loads(path.read_text()) is not None for path in files)
+    state = json.loads((tmp_path / "loss_search/oracle.json").read_text())
+    fresh = CMAESOracle(generations=2, popsize=4, seed=0)
+    fresh.trials = tuner.oracle.trials
+    fresh.set_state(state)
+    assert fresh.get_state()["cmaes"] == state["cmaes"]
+    assert fresh.best() == tuner.oracle.best()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("seed", 1),
+        ("popsize", 6),
+        ("generations", 9),
+        ("order", 3),
+        ("tasks", 2),
+        ("sigma0", 0.7),
+        ("final_tasks", 5),
+    ],
+)
+def test_changed_settings_are_refused_on_resume(tmp_path, name, value):
+    settings = {"generations": 2, "popsize": 4, "seed": 0}
+    part = toy(tmp_path, stop_after=3, **settings)
+    with pytest.raises(KeyboardInterrupt):
+        part.search(verbose=0)
+    with pytest.raises(ValueError, match=rf"{name}=.* there, {value!r} asked"):
+        toy(tmp_path, **{**settings, name: value})
+    anew = toy(tmp_path, **{**settings, name: value, "overwrite": True})
+    assert anew.oracle.trials == {}
+
+
+def test_another_version_of_the_state_is_refused(tmp_path):
+    toy(tmp_path, generations=1, popsize=4).search(verbose=0)
+    path = tmp_path / "loss_search" / "oracle.json"
+    state = json.loads(path.read_text())
+    state["cmaes"]["version"] = 0
+    path.write_text(json.dumps(state))
+    with pytest.raises(ValueError, match=r"version 0; .*continues version 1"):
+        toy(tmp_path, generations=1, popsize=4)
+
+
+def test_failures_in_a_row_do_not_end_the_search(tmp_path):
+    tuner = toy(
+        tmp_path,
+        generations=3,
+        popsize=8,
+        fail=lambda values: values["candidate"] < 7,
+    )
+    tuner.search(verbose=0)
+    rows = tuner.results()
+    assert len(rows) == tuner.oracle.max_trials
+    failed = [row for row in rows if row["status"] == "FAILED"]
+    assert len(failed) == 3 * 7 + 4 * 3
+    assert all("ValueError: boom" in row["message"] for row in failed)
+
+
+def test_finalists_that_all_failed_are_told(tmp_path):
+    tuner = toy(
+        tmp_path,
+        generations=1,
+        popsize=4,
+        fail=lambda values: values["phase"] == "selection",
+    )
+    tuner.search(verbose=0)
+    with pytest.raises(RuntimeError, match=r"(?s)Every finalist failed.*boom"):
+        tuner.best_loss()
+
+
+def test_a_generation_that_fails_whole_stops_with_the_first_traceback(
+    tmp_path,
+):
+    tuner = toy(
+        tmp_path,
+        generations=3,
+        popsize=4,
+        fail=lambda values: values["generation"] == 1,
+    )
+    with pytest.raises(
+        RuntimeError, match=r"(?s)All 4 trials of generation 1.*boom 04"
+    ):
+        tuner.search(verbose=0)
+
+
+def test_nan_scores_rank_last(tmp_path):
+    class Diverging(ToyTuner):
+        def run_trial(self, trial):
+            result = super().run_trial(trial)
+            if trial.hyperparameters.values["candidate"] == 0:
+                return {"val_accuracy": float("nan")}
+            return result
+
+    tuner = Diverging(
+        CMAESOracle(generations=2, popsize=4, seed=0), tmp_path / "run"
+    )
+    tuner.search(verbose=0)
+    assert [row["fitness"][0] for row in tuner.oracle.history()] == [None, None]
+
+
+def test_selection_takes_the_best_on_fresh_tasks(tmp_path):
+    tuner = toy(tmp_path, generations=4, popsize=6, noise=0.5, final_tasks=3)
+    tuner.search(verbose=0)
+    selection = tuner.oracle.selection()
+    assert selection[0]["name"] in {
+        "generation 1", "generation 2", "generation 3", "mean",
+    }  # fmt: skip
+    scores = [row["score"] for row in selection]
+    assert scores == sorted(scores, reverse=True)
+    assert tuner.oracle.best() == selection[0]["vector"]
+    rows = [row for row in tuner.results() if row["phase"] == "selection"]
+    means = collections.defaultdict(list)
+    for row in rows:
+        means[row["candidate"]].append(row["score"])
+    assert max(np.mean(v) for v in means.values()) == pytest.approx(scores[0])
+    # Finalists are the best of their generations, not the luckiest of all.
+    for position, generation in enumerate((1, 2, 3)):
+        searched = [
+            row
+            for row in tuner.results()
+            if (row["phase"], row["generation"]) == ("search", generation)
+        ]
+        best = max(searched, key=lambda row: row["score"])
+        finalist = rows[position * 3]
+        for name in parameter_names(4):
+            assert finalist[name] == best[name]
+
+
+def test_results_before_the_end(tmp_path):
+    tuner = toy(tmp_path, generations=2, popsize=4)
+    with pytest.raises(RuntimeError, match="0 of 17 trials are done"):
+        tuner.best_loss()
+    assert tuner.results() == []
+    assert tuner.oracle.history() == []
+
+
+def test_names_and_sizes_by_order():
+    assert parameter_names(2) == [
+        "theta_10", "theta_11", "theta_20", "center_p", "center_y",
+    ]  # fmt: skip
+    assert len(CMAESOracle(order=4).x0) == 12
+    for order in range(2, 7):
+        assert len(CMAESOracle(order=order, seed=0).x0) == (
+            order * (order + 1) // 2 + 2
+        )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"popsize": 3}, "`popsize` must be an integer of at least 4"),
+        ({"order": 1}, "`order` must be an integer of at least 2"),
+        ({"order": 7}, "1 to 6"),
+        ({"generations": 0}, "`generations`.*generations=0"),
+        ({"tasks": 1.5}, r"`tasks`.*tasks=1\.5"),
+        ({"seed": -1}, "`seed`.*seed=-1"),
+        ({"sigma0": 0.0}, "`sigma0` must be positive"),
+        ({"x0": [1.0]}, "10 coefficients.*Received 1 values"),
+    ],
+)
+def test_invalid_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        CMAESOracle(**arguments)

@@ -1,0 +1,245 @@
+import csv
+import pathlib
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+import keras_arl
+from keras_arl.losses import TaylorLoss
+from keras_arl.losses import is_trainable
+from keras_arl.search import CMAESOracle
+from keras_arl.search import LossTuner
+from keras_arl.search.oracle import parameter_names
+from keras_arl.tasks import SampledTasks
+from keras_arl.tasks import Task
+from keras_arl.tasks import TaskSpace
+from keras_arl.tasks import build_task
+from keras_arl.tasks import sample_task
+from tests.search.toy import toy
+
+# Small MLPs on digits: a training takes about a second.
+SPACE = TaskSpace(
+    families=("mlp",),
+    noises=(("symmetric", 0.2),),
+    optimizers=(("sgd", 0.1),),
+    epochs=(10,),
+    num_train=400,
+)
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """A real search from a bad start on real digits."""
+    directory = tmp_path_factory.mktemp("search")
+    # The right direction, and far too weak for the learning rate.
+    start = np.zeros(12)
+    start[1] = -0.1
+    oracle = CMAESOracle(
+        generations=5, popsize=8, x0=start, sigma0=0.3, seed=1, final_tasks=2
+    )
+    tuner = LossTuner(oracle, tasks=SampledTasks(SPACE), directory=directory)
+    tuner.search(verbose=0)
+    return tuner
+
+
+def mean_accuracy(vector):
+    loss = TaylorLoss(vector[:10], center=vector[10:])
+    # No search has seen these seeds.
+    return np.mean(
+        [build_task(sample_task(s, SPACE)).evaluate(loss) for s in (901, 902)]
+    )
+
+
+def test_a_search_on_digits_beats_its_first_generation(searched):
+    found = searched.best_loss()
+    assert is_trainable(found, 10)
+    accuracy = mean_accuracy([*found.coefficients, *found.center])
+    # Those that cannot teach are left out: beating them is no merit.
+    first_generation = [
+        mean_accuracy([row[name] for name in parameter_names(4)])
+        for row in searched.results()
+        if row["generation"] == 0 and not row["message"]
+    ]
+    assert len(first_generation) >= 4
+    assert accuracy > np.mean(first_generation) + 0.05
+
+
+def test_candidates_that_cannot_teach_are_not_trained(searched):
+    rows = searched.results()
+    for row in rows:
+        theta = [row[n] for n in row if n.startswith("theta")]
+        loss = TaylorLoss(theta, center=(row["center_p"], row["center_y"]))
+        if is_trainable(loss, 10):
+            assert row["message"] == ""
+            assert row["score"] > 0.02
+        else:
+            assert row["score"] == 0.0
+            assert row["message"].startswith("not trained: at uniform")
+    assert any(row["message"] for row in rows)
+
+
+def test_results_as_a_table(searched, tmp_path):
+    path = tmp_path / "trials.csv"
+    searched.write_results(path)
+    frame = pd.read_csv(path, keep_default_na=False)
+    assert len(frame) == 5 * 8 + 4 * 2
+    assert frame["phase"].value_counts().to_dict() == {
+        "search": 40,
+        "selection": 8,
+    }
+    assert frame["score"].between(0, 1).all()
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert float(rows[0]["theta_10"]) == searched.results()[0]["theta_10"]
+
+
+def test_no_checkpoints_are_written(searched):
+    folder = pathlib.Path(searched.project_dir)
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} == {".json"}
+    assert sum(path.stat().st_size for path in files) < 500_000
+
+
+def test_fitness_can_be_drawn(searched, tmp_path):
+    figure = keras_arl.search.plot_fitness(searched.oracle.history())
+    lines = {
+        line.get_label(): line.get_ydata()
+        for line in figure.axes[0].get_lines()
+    }
+    history = searched.oracle.history()
+    assert list(lines["best"]) == [row["best"] for row in history]
+    assert list(lines["mean"]) == [row["mean"] for row in history]
+    figure.savefig(tmp_path / "fitness.png")
+
+
+def points(seed, build_model=None):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(100, 2)).astype("float32")
+    y = (x[:, 0] > 0).astype("int64")
+    dataset = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(100).batch(20)
+    return Task(
+        dataset,
+        dataset,
+        # Nothing here is seeded by the user.
+        build_model=build_model
+        or (
+            lambda: keras.Sequential(
+                [
+                    keras.Input((2,)),
+                    keras.layers.Dense(8, activation="relu"),
+                    keras.layers.Dropout(0.2),
+                    keras.layers.Dense(2),
+                ]
+            )
+        ),
+        num_classes=2,
+        epochs=3,
+        from_logits=True,
+    )
+
+
+def own_search(directory, tasks=points, **kwargs):
+    oracle = CMAESOracle(
+        order=2, generations=1, popsize=4, final_tasks=1, seed=3
+    )
+    return LossTuner(oracle, tasks=tasks, directory=directory, **kwargs)
+
+
+def test_a_users_own_task_is_reproducible_across_an_interruption(tmp_path):
+    whole = own_search(tmp_path / "whole")
+    whole.search(verbose=0)
+
+    calls = []
+
+    def interrupted(seed):
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        calls.append(seed)
+        return points(seed)
+
+    part = own_search(tmp_path / "part", tasks=interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        part.search(verbose=0)
+    rest = own_search(tmp_path / "part")
+    rest.search(verbose=0)
+    assert rest.results() == whole.results()
+    assert rest.best_loss(from_logits=True).from_logits
+
+
+def test_exceptions_in_a_users_model_fail_the_trial(tmp_path, capsys):
+    calls = []
+
+    def sometimes(seed):
+        calls.append(seed)
+
+        def build_model():
+            if len(calls) == 2:
+                raise MemoryError("out of memory in the model")
+            return keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+
+        return points(seed, build_model)
+
+    tuner = own_search(tmp_path, tasks=sometimes)
+    tuner.search(verbose=0)
+    failed = [row for row in tuner.results() if row["status"] == "FAILED"]
+    assert len(failed) == 1
+    assert "MemoryError: out of memory in the model" in failed[0]["message"]
+    assert "build_model" in failed[0]["message"]
+    assert failed[0]["score"] is None
+    printed = capsys.readouterr()
+    assert "Trial 1 failed: MemoryError: out of memory" in printed.out
+    assert "Traceback" not in printed.out + printed.err
+
+
+def test_divergence_fails_the_trial(tmp_path):
+    huge = np.zeros(5)
+    huge[1] = -1e38
+
+    oracle = CMAESOracle(
+        order=2, generations=1, popsize=4, final_tasks=1, seed=3, x0=huge,
+        sigma0=1.0,
+    )  # fmt: skip
+    tuner = LossTuner(oracle, tasks=points, directory=tmp_path)
+    with pytest.raises(RuntimeError, match=r"(?s)All 4 trials.*diverged: "):
+        tuner.search(verbose=0)
+
+
+def test_changed_tasks_are_refused_on_resume(tmp_path):
+    oracle = CMAESOracle(generations=1, popsize=4, seed=0)
+    LossTuner(oracle, SampledTasks(SPACE), directory=tmp_path).save()
+    other = SampledTasks(TaskSpace(num_train=200))
+    with pytest.raises(ValueError, match=r"(?s)tasks=.*'num_train': 200"):
+        LossTuner(
+            CMAESOracle(generations=1, popsize=4, seed=0),
+            other,
+            directory=tmp_path,
+        )
+    with pytest.raises(ValueError, match="last_epochs=1 there, 2 asked"):
+        LossTuner(
+            CMAESOracle(generations=1, popsize=4, seed=0),
+            SampledTasks(SPACE),
+            last_epochs=2,
+            directory=tmp_path,
+        )
+
+
+def test_progress_shows_generations_and_fitness(tmp_path, capsys):
+    toy(tmp_path, generations=2, popsize=4, tasks=2).search()
+    printed = capsys.readouterr().out
+    assert "Generation 1/2" in printed
+    assert "Generation 2/2" in printed
+    assert "Selection on fresh tasks" in printed
+    assert "8/8" in printed
+    assert "9/9" in printed
+    assert "best: " in printed
+    assert "mean: " in printed
+
+
+def test_arguments_of_the_wrong_kind(tmp_path):
+    with pytest.raises(ValueError, match="`oracle` must be"):
+        LossTuner("oracle", points, directory=tmp_path)
+    with pytest.raises(ValueError, match="`tasks` must be a function"):
+        LossTuner(CMAESOracle(), [points(0)], directory=tmp_path)

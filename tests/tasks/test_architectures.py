@@ -1,0 +1,64 @@
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from keras_arl.tasks import build_model
+from keras_arl.tasks import sample_architecture
+
+
+def test_sampling_is_a_function_of_the_seed_and_covers_the_families():
+    configs = [sample_architecture(seed) for seed in range(60)]
+    assert configs == [sample_architecture(seed) for seed in range(60)]
+    assert {c.family for c in configs} == {"mlp", "cnn"}
+    assert {len(c.widths) for c in configs if c.family == "mlp"} == {1, 2, 3, 4}
+    assert {len(c.widths) for c in configs if c.family == "cnn"} == {1, 2, 3}
+    assert {c.batch_normalization for c in configs} == {True, False}
+    assert len({c.activation for c in configs}) > 2
+    assert {c.dropout == 0 for c in configs} == {True, False}
+    only = {sample_architecture(s, families=("cnn",)).family for s in range(9)}
+    assert only == {"cnn"}
+
+
+def test_a_configuration_is_plain_values():
+    config = sample_architecture(3)
+    assert json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+@pytest.mark.parametrize("families", [(), ("rnn",)])
+def test_unknown_families(families):
+    with pytest.raises(ValueError, match="must be drawn from"):
+        sample_architecture(0, families)
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (28, 28, 1), (32, 32, 3)])
+@pytest.mark.parametrize("seed", range(6))
+def test_models_map_images_to_probabilities(rng, shape, seed):
+    config = sample_architecture(seed)
+    model = build_model(config, shape, num_classes=7, seed=seed)
+    outputs = keras.ops.convert_to_numpy(
+        model(rng.normal(size=(3, *shape)).astype("float32"))
+    )
+    assert outputs.shape == (3, 7)
+    np.testing.assert_allclose(outputs.sum(axis=1), 1, atol=1e-5)
+    convolutions = [
+        layer
+        for layer in model.layers
+        if isinstance(layer, keras.layers.Conv2D)
+    ]
+    expected = len(config.widths) if config.family == "cnn" else 0
+    assert len(convolutions) == expected
+
+
+def test_weights_are_a_function_of_the_seed_alone():
+    config = sample_architecture(1)
+
+    def weights(seed):
+        keras.utils.set_random_seed(np.random.SeedSequence().entropy % 1000)
+        return build_model(config, (8, 8, 1), 10, seed).get_weights()
+
+    for a, b in zip(weights(5), weights(5), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(weights(5)[0], weights(6)[0])

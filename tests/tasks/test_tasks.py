@@ -1,0 +1,244 @@
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_arl
+from keras_arl import noise
+from keras_arl.tasks import SampledTasks
+from keras_arl.tasks import Task
+from keras_arl.tasks import TaskSpace
+from keras_arl.tasks import TrainingDivergedError
+from keras_arl.tasks import build_task
+from keras_arl.tasks import load_dataset
+from keras_arl.tasks import sample_task
+
+
+def batches(dataset):
+    return [(x, y) for x, y in dataset.as_numpy_iterator()]
+
+
+def examples(dataset):
+    x, y = zip(*batches(dataset), strict=True)
+    return np.concatenate(x), np.concatenate(y)
+
+
+def true_label():
+    """The clean label of an image of digits, by its pixels."""
+    digits = load_dataset("digits")
+    images = np.concatenate([digits.pool_images, digits.test_images])
+    labels = np.concatenate([digits.pool_labels, digits.test_labels])
+    scaled = images.astype("float32") / 16
+    return {x.tobytes(): y for x, y in zip(scaled, labels, strict=True)}
+
+
+def test_sampling_is_a_function_of_the_seed_and_the_space():
+    space = TaskSpace(noises=(("symmetric", 0.25),), epochs=(3,))
+    configs = [sample_task(seed, space) for seed in range(20)]
+    assert configs == [sample_task(seed, space) for seed in range(20)]
+    assert len({c.architecture for c in configs}) > 10
+    assert {c.noise_rate for c in configs} == {0.25}
+    assert {c.optimizer for c in configs} == {"adam", "sgd"}
+    text = json.dumps(dataclasses.asdict(configs[0]))
+    assert json.loads(text)["seed"] == 0
+    default = [sample_task(seed) for seed in range(40)]
+    assert {(c.noise, c.noise_rate) for c in default} == set(TaskSpace().noises)
+
+
+@pytest.mark.parametrize("evaluation", ["validation", "test"])
+@pytest.mark.parametrize("seed", range(3))
+def test_training_and_evaluation_examples_never_overlap(seed, evaluation):
+    config = dataclasses.replace(
+        sample_task(seed), evaluation=evaluation, num_evaluation=300
+    )
+    task = build_task(config)
+    x, _ = examples(task.train)
+    x_clean, y_clean = examples(task.validation)
+    assert x.shape == (500, 8, 8, 1)
+    assert x_clean.shape == (300, 8, 8, 1)
+    assert x.min() == 0
+    assert x.max() == 1
+    train = {image.tobytes() for image in x}
+    evaluated = {image.tobytes() for image in x_clean}
+    assert not train & evaluated
+    pool = {
+        image.tobytes()
+        for image in load_dataset("digits").pool_images.astype("float32") / 16
+    }
+    assert train <= pool
+    assert (evaluated <= pool) == (evaluation == "validation")
+    clean = true_label()
+    assert all(
+        clean[image.tobytes()] == label
+        for image, label in zip(x_clean, y_clean, strict=True)
+    )
+
+
+def test_training_labels_are_noisy_and_fixed_through_the_epochs():
+    config = dataclasses.replace(
+        sample_task(0), noise="symmetric", noise_rate=0.4
+    )
+    task = build_task(config)
+    epochs = [examples(task.train) for _ in range(3)]
+    labels = [
+        {image.tobytes(): label for image, label in zip(x, y, strict=True)}
+        for x, y in epochs
+    ]
+    assert labels[0] == labels[1] == labels[2]
+    assert not np.array_equal(epochs[0][0], epochs[1][0])
+    clean = true_label()
+    wrong = np.mean([clean[x] != y for x, y in labels[0].items()])
+    assert wrong == pytest.approx(0.4, abs=0.08)
+
+
+def test_asymmetric_noise_of_a_known_dataset():
+    config = dataclasses.replace(
+        sample_task(0), noise="asymmetric", noise_rate=0.45
+    )
+    x, y = examples(build_task(config).train)
+    clean = true_label()
+    flips = {
+        (clean[image.tobytes()], label)
+        for image, label in zip(x, y, strict=True)
+        if clean[image.tobytes()] != label
+    }
+    assert flips == set(noise.MNIST_MAPPING.items())
+
+
+def test_a_task_is_the_same_whatever_came_before():
+    config = sample_task(2)
+    first = batches(build_task(config).train)
+    # `tf.data` mixes the global seed into `shuffle`.
+    keras.utils.set_random_seed(99)
+    second = batches(build_task(config).train)
+    for (x, y), (x2, y2) in zip(first, second, strict=True):
+        np.testing.assert_array_equal(x, x2)
+        np.testing.assert_array_equal(y, y2)
+
+
+def test_training_is_reproducible():
+    config = dataclasses.replace(sample_task(3), epochs=2)
+    loss = keras_arl.ARL()
+
+    def accuracy():
+        return build_task(config).evaluate(loss)
+
+    first = accuracy()
+    build_task(sample_task(4)).evaluate(loss)
+    assert accuracy() == first
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_train": 1200}, r"1400 examples.*num_train=1200"),
+        ({"evaluation": "test"}, "397 to test on.*num_evaluation=400"),
+        ({"noise": "instance"}, "noise='instance' for 'digits'"),
+        ({"dataset": "digitz"}, "Unknown dataset"),
+        ({"noise_rate": 1.0}, "rate=1.0"),
+    ],
+)
+def test_configurations_that_cannot_be_built(change, message):
+    with pytest.raises(ValueError, match=message):
+        build_task(dataclasses.replace(sample_task(0), **change))
+
+
+def points(num_classes=2, **kwargs):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 2)).astype("float32")
+    y = (x[:, 0] > 0).astype("int64")
+    dataset = tf.data.Dataset.from_tensor_slices((x, y)).batch(50)
+    kwargs.setdefault(
+        "build_model",
+        lambda: keras.Sequential(
+            [keras.Input((2,)), keras.layers.Dense(2, activation="softmax")]
+        ),
+    )
+    kwargs.setdefault("optimizer", keras.optimizers.Adam(0.1))
+    return Task(dataset, dataset, num_classes=num_classes, **kwargs)
+
+
+def test_a_users_own_task_learns():
+    task = points(epochs=10)
+    assert task.evaluate("sparse_categorical_crossentropy") > 0.95
+    # The optimizer is copied: a second training begins anew.
+    assert task.optimizer.iterations == 0
+    assert task.evaluate("sparse_categorical_crossentropy") > 0.95
+
+
+def test_logits():
+    task = points(
+        epochs=10,
+        from_logits=True,
+        build_model=lambda: keras.Sequential(
+            [keras.Input((2,)), keras.layers.Dense(2)]
+        ),
+    )
+    assert task.evaluate(keras_arl.ARL(from_logits=True)) > 0.95
+
+
+class ScriptedModel(keras.Model):
+    """Predicts class 0 up to an epoch and class 1 from then on."""
+
+    def __init__(self, changes_after):
+        super().__init__()
+        self.steps = self.add_weight(
+            shape=(), initializer="zeros", trainable=False
+        )
+        self.scale = self.add_weight(shape=(), initializer="ones")
+        self.changes_after = changes_after
+
+    def call(self, x, training=False):
+        if training:
+            self.steps.assign_add(1.0)
+        late = keras.ops.cast(self.steps > self.changes_after, "float32")
+        one = keras.ops.ones_like(x[:, :1]) * (0.25 + 0.5 * late)
+        return keras.ops.concatenate([1 - one, one], axis=1) + 0 * self.scale
+
+
+def test_last_epochs_count_and_the_best_does_not():
+    x = np.zeros((10, 2), "float32")
+    y = np.zeros(10, "int64")
+    dataset = tf.data.Dataset.from_tensor_slices((x, y)).batch(10)
+    task = Task(
+        dataset,
+        dataset,
+        build_model=lambda: ScriptedModel(changes_after=3.5),
+        num_classes=2,
+        epochs=4,
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy()
+    # One step an epoch: right in epochs 1 to 3, wrong in epoch 4.
+    assert task.evaluate(loss) == 0.0
+    assert task.evaluate(loss, last_epochs=2) == 0.5
+    assert task.evaluate(loss, last_epochs=4) == 0.75
+
+
+@pytest.mark.parametrize("last_epochs", [0, 11])
+def test_invalid_last_epochs(last_epochs):
+    with pytest.raises(ValueError, match=rf"1\.\.10.*={last_epochs}"):
+        points().evaluate("mse", last_epochs=last_epochs)
+
+
+def test_divergence_is_told():
+    calls = []
+
+    def infinite(y_true, y_pred):
+        calls.append(1)
+        return keras.ops.sum(y_pred, axis=-1) * float("inf")
+
+    with pytest.raises(
+        TrainingDivergedError, match=r"diverged: loss became .* within 1 of 10"
+    ):
+        points().evaluate(infinite)
+    assert calls
+
+
+def test_sampled_tasks_describe_themselves():
+    tasks = SampledTasks(TaskSpace(num_train=100))
+    assert tasks.get_config()["num_train"] == 100
+    x, _ = examples(tasks(seed=5).train)
+    assert len(x) == 100
