@@ -38,8 +38,10 @@ def plot_losses(losses, num_classes=10):
         value, slope = _normalised_curve(loss, p, num_classes)
         value_axes.plot(p, value, label=name)
         slope_axes.plot(p, slope, label=name)
-    lowest = min(line.get_ydata().min() for line in slope_axes.get_lines())
-    slope_axes.set_ylim(bottom=max(lowest, _LOWEST_SLOPE) * 1.05)
+    slopes = [line.get_ydata() for line in slope_axes.get_lines()]
+    lowest = max(min(slope.min() for slope in slopes), _LOWEST_SLOPE)
+    highest = max(0, *(slope.max() for slope in slopes))
+    slope_axes.set_ylim(lowest - 0.15, highest + 0.15)
     for axes, label in ((value_axes, "loss"), (slope_axes, "slope")):
         axes.axhline(0, color="0.8", linewidth=0.8, zorder=0)
         axes.axvline(1 / num_classes, color="0.8", linestyle=":", zorder=0)

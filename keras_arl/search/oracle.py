@@ -7,6 +7,7 @@ from keras_tuner.engine.trial import TrialStatus
 
 from keras_arl.losses import polynomial
 from keras_arl.search import files
+from keras_arl.search import space
 from keras_arl.search.evolution import Evolution
 
 SEARCH, SELECTION = "search", "selection"
@@ -99,7 +100,7 @@ class CMAESOracle(keras_tuner.Oracle):
                 f"`sigma0` must be positive. Received: sigma0={sigma0!r}"
             )
         if x0 is None:
-            x0 = _default_x0(order)
+            x0 = space.taylor_cross_entropy(order)
         if len(x0) != polynomial.num_coefficients(order) + 2:
             raise ValueError(
                 f"`x0` must hold {polynomial.num_coefficients(order)} "
@@ -219,7 +220,7 @@ class CMAESOracle(keras_tuner.Oracle):
         # Rounded to float32, in which the loss is computed and in which Keras
         # Tuner sends numbers to a worker: every process sees one value.
         values = [float(x) for x in np.asarray(vector, dtype="float32")]
-        return dict(zip(parameter_names(self.order), values, strict=True))
+        return dict(zip(space.parameter_names(self.order), values, strict=True))
 
     def _all_ended(self):
         return set(self._issued) <= set(self.end_order)
@@ -383,25 +384,6 @@ class CMAESOracle(keras_tuner.Oracle):
                 self.trials[trial_id].hyperparameters, trial_id
             )
         self._tell_when_complete()
-
-
-def parameter_names(order):
-    """Names of the hyperparameters: theta_ij in order, then the centre."""
-    return [
-        *(f"theta_{i}{j}" for i, j in polynomial.exponents(order)),
-        "center_p",
-        "center_y",
-    ]
-
-
-def _default_x0(order):
-    """-y log p as a Taylor polynomial in p - 1/2, up to the given order."""
-    center = 0.5
-    theta = [
-        (-1) ** i / (i * center**i) if j == 1 else 0.0
-        for i, j in polynomial.exponents(order)
-    ]
-    return [*theta, center, 0.0]
 
 
 def _score(trial):

@@ -8,12 +8,10 @@ import keras
 import keras_tuner
 from keras_tuner.engine.trial import TrialStatus
 
-from keras_arl.losses import TaylorLoss
 from keras_arl.losses import is_trainable
-from keras_arl.losses import polynomial
 from keras_arl.search import files
+from keras_arl.search import space
 from keras_arl.search.oracle import CMAESOracle
-from keras_arl.search.oracle import parameter_names
 from keras_arl.search.progress import SearchProgress
 
 
@@ -123,8 +121,10 @@ class LossTuner(keras_tuner.Tuner):
         # Pipelines and models that a user's task leaves unseeded.
         keras.utils.set_random_seed(values["task_seed"])
         task = self.tasks(values["task_seed"])
-        loss = self._loss(
-            [values[name] for name in parameter_names(self.oracle.order)],
+        names = space.parameter_names(self.oracle.order)
+        loss = space.to_loss(
+            [values[name] for name in names],
+            self.oracle.order,
             from_logits=task.from_logits,
         )
         if not is_trainable(loss, task.num_classes):
@@ -168,16 +168,7 @@ class LossTuner(keras_tuner.Tuner):
         Raises:
             RuntimeError: If the search is not finished.
         """
-        return self._loss(self.oracle.best(), **kwargs)
-
-    def _loss(self, vector, **kwargs):
-        count = polynomial.num_coefficients(self.oracle.order)
-        return TaylorLoss(
-            vector[:count],
-            center=vector[count:],
-            order=self.oracle.order,
-            **kwargs,
-        )
+        return space.to_loss(self.oracle.best(), self.oracle.order, **kwargs)
 
     def results(self):
         """All trials as a table.

@@ -32,7 +32,7 @@ def test_curves_are_the_losses():
     np.testing.assert_allclose(
         slope[middle], -1 / (4 * p[middle]), rtol=0.01, atol=1e-3
     )
-    assert figure.axes[1].get_ylim()[0] == pytest.approx(-3.15)
+    assert figure.axes[1].get_ylim() == pytest.approx((-3.15, 0.15))
 
 
 def test_figure_can_be_written(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from keras_tuner.engine.trial import TrialStatus
 
 from keras_arl.search import CMAESOracle
-from keras_arl.search.oracle import parameter_names
+from keras_arl.search.space import parameter_names
 from tests.search.toy import TARGET
 from tests.search.toy import ToyTuner
 from tests.search.toy import toy

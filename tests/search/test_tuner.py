@@ -12,7 +12,7 @@ from keras_arl.losses import TaylorLoss
 from keras_arl.losses import is_trainable
 from keras_arl.search import CMAESOracle
 from keras_arl.search import LossTuner
-from keras_arl.search.oracle import parameter_names
+from keras_arl.search.space import parameter_names
 from keras_arl.tasks import SampledTasks
 from keras_arl.tasks import Task
 from keras_arl.tasks import TaskSpace

@@ -4,7 +4,7 @@ import numpy as np
 
 from keras_arl.search import CMAESOracle
 from keras_arl.search import LossTuner
-from keras_arl.search.oracle import parameter_names
+from keras_arl.search.space import parameter_names
 
 TARGET = np.linspace(-1, 1, 12)
 
