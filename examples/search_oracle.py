@@ -110,6 +110,7 @@ def run(command):
         generations=_GENERATIONS.value,
         popsize=_POPSIZE.value,
         tasks=_TASKS.value,
+        final_tasks=3 * _TASKS.value,
         seed=_SEED.value,
     )
     tuner = keras_arl.search.LossTuner(

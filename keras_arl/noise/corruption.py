@@ -12,6 +12,8 @@ import numpy as np
 
 from keras_arl.noise.transition import check_transition
 
+# Keeps this stream apart from others of the same seed.
+_PURPOSE = 0x6C6162656C
 # Elements compared when a pipeline is checked for a stable order.
 _PROBE = 16
 
@@ -143,7 +145,10 @@ def _uniforms(seed, count):
         raise ValueError(
             f"`seed` must be a non-negative integer. Received: seed={seed!r}"
         )
-    return np.random.Generator(np.random.PCG64(int(seed))).random(count)
+    # Not the plain stream of the seed: data drawn from `default_rng(seed)`
+    # would then decide which of its own labels are wrong.
+    sequence = np.random.SeedSequence([_PURPOSE, int(seed)])
+    return np.random.Generator(np.random.PCG64(sequence)).random(count)
 
 
 def _check_pairs(dataset):
