@@ -15,10 +15,12 @@ It writes, into --output:
   comparison.csv  last-epoch clean test accuracy on tasks not seen by the search
 """
 
-import csv
+import dataclasses
+import math
 import os
 import pathlib
 import shlex
+import signal
 import sys
 
 from absl import app
@@ -61,13 +63,26 @@ def main(argv):
     if len(argv) > 1:
         fail(f"unexpected argument {argv[1]!r}; flags begin with --")
     check_flags()
+    repeat_interrupts()
     try:
         run(shlex.join(["python", *sys.argv]))
     except KeyboardInterrupt:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         print("\nStopped. The same command continues the search.")
         sys.exit(130)
     except (OSError, RuntimeError, ValueError) as error:
         fail(str(error))
+
+
+def repeat_interrupts():
+    """Repeats a Ctrl-C until it is heard: a destructor would swallow it."""
+
+    def interrupt(signum, frame):
+        signal.setitimer(signal.ITIMER_REAL, 1.0)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGALRM, interrupt)
 
 
 def check_flags():
@@ -103,8 +118,8 @@ def run(command):
     silence_tensorflow()
     output = pathlib.Path(_OUTPUT.value)
     space = keras_arl.tasks.TaskSpace(datasets=tuple(_DATASETS.value))
-    for name in space.datasets:
-        keras_arl.tasks.load_dataset(name)
+    report = keras_arl.search.report_configs(space, _RUNS.value, _SEED.value)
+    check_tasks(space, report)
     oracle = keras_arl.search.CMAESOracle(
         order=_ORDER.value,
         generations=_GENERATIONS.value,
@@ -133,10 +148,8 @@ def run(command):
     keras_arl.losses.plot_losses(losses).savefig(output / "losses.png", dpi=120)
     print(f"\nThe loss found:\n{loss.expression()}\n")
     print("Last-epoch clean accuracy on tasks that the search has not seen:")
-    rows = keras_arl.search.compare_losses(
-        losses, keras_arl.search.report_configs(space, _RUNS.value, oracle.seed)
-    )
-    write_csv(rows, output / "comparison.csv")
+    rows = keras_arl.search.compare_losses(losses, report)
+    keras_arl.search.write_csv(rows, output / "comparison.csv")
     summary = keras_arl.search.summarise(rows)
     print(
         f"\nPercent of the test part, mean ± standard deviation of "
@@ -145,6 +158,16 @@ def run(command):
     print(keras_arl.search.format_table(summary))
     print(verdict(summary))
     print(f"\nWritten to {output}: " + ", ".join(WRITTEN))
+
+
+def check_tasks(space, report):
+    """Builds tasks of each dataset, so that what is wrong is told at once."""
+    from keras_arl import tasks
+
+    for name in space.datasets:
+        only = dataclasses.replace(space, datasets=(name,))
+        tasks.build_task(tasks.sample_task(0, only))
+        tasks.build_task(next(c for c in report if c.dataset == name))
 
 
 WRITTEN = (
@@ -176,33 +199,33 @@ def baselines():
 
 
 def verdict(summary):
-    """Says in words where the found loss is not the best."""
+    """Says in words where the found loss is not the best, or diverged."""
     lines = []
-    columns = {
-        (row["dataset"], row["noise"], row["noise_rate"]) for row in summary
-    }
-    for dataset, noise, rate in sorted(columns):
-        means = {
-            row["loss"]: row["mean"]
-            for row in summary
-            if (row["dataset"], row["noise"], row["noise_rate"])
-            == (dataset, noise, rate)
-        }
-        best = max(means, key=means.get)
-        if best != "found":
-            gap = 100 * (means[best] - means["found"])
+    for found in summary:
+        if found["loss"] != "found":
+            continue
+        task = ("dataset", "noise", "noise_rate")
+        place = "{} {} {:g}".format(*(found[key] for key in task))
+        rivals = [
+            row for row in summary if all(row[k] == found[k] for k in task)
+        ]
+        best = max(rivals, key=_mean)
+        if found["diverged"]:
             lines.append(
-                f"The found loss is {gap:.1f} points behind {best} on "
-                f"{dataset} {noise} {rate:g}."
+                f"The found loss diverged in {found['diverged']} of "
+                f"{found['runs']} runs on {place}."
+            )
+        if _mean(best) > _mean(found) > -math.inf:
+            gap = 100 * (best["mean"] - found["mean"])
+            lines.append(
+                f"The found loss is {gap:.1f} points behind {best['loss']} on "
+                f"{place}."
             )
     return "\n".join(lines) or "The found loss is the best in every column."
 
 
-def write_csv(rows, path):
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+def _mean(row):
+    return -math.inf if math.isnan(row["mean"]) else row["mean"]
 
 
 def silence_tensorflow():

@@ -52,6 +52,8 @@ class ClassificationLoss(keras.losses.Loss):
         is_index = _is_index_form(y_true, y_pred)
         probabilities = ops.softmax(y_pred) if self.from_logits else y_pred
         if not is_index:
+            if y_true.shape[-1] is None:
+                y_true = ops.reshape(y_true, ops.shape(y_pred))
             return self.soft_loss(y_true, probabilities)
         if len(y_true.shape) == len(y_pred.shape):
             y_true = ops.squeeze(y_true, axis=-1)
@@ -85,7 +87,7 @@ def _at_least_float32(dtype):
 
 
 def _num_classes(y_pred):
-    shape = tuple(y_pred.shape)
+    shape = _shape(y_pred, "y_pred")
     if len(shape) < 2:
         raise ValueError(
             "Predictions must have shape (..., num_classes) with at least one "
@@ -108,19 +110,34 @@ def _num_classes(y_pred):
 
 def _is_index_form(y_true, y_pred):
     """Whether the labels are class indices rather than one-hot or soft."""
-    batch_shape = tuple(y_pred.shape[:-1])
-    num_classes = y_pred.shape[-1]
-    shape = tuple(y_true.shape)
-    if _compatible(shape, batch_shape) or _compatible(shape, (*batch_shape, 1)):
+    *batch_shape, num_classes = _shape(y_pred, "y_pred")
+    shape = _shape(y_true, "y_true")
+    if _compatible(shape, batch_shape):
         return True
-    if _compatible(shape, (*batch_shape, num_classes)):
-        return False
+    if _compatible(shape[:-1], batch_shape):
+        if shape[-1] == 1:
+            return True
+        # Where the size is not known before the run, it has to be C.
+        if shape[-1] in (None, num_classes):
+            return False
+    batch_shape = tuple(batch_shape)
     raise ValueError(
         "Labels must be class indices of shape "
         f"{batch_shape} or {(*batch_shape, 1)}, or one-hot or soft labels of "
         f"shape {(*batch_shape, num_classes)}, for predictions of shape "
-        f"{tuple(y_pred.shape)}. Received: y_true.shape={shape}"
+        f"{(*batch_shape, num_classes)}. Received: y_true.shape={shape}"
     )
+
+
+def _shape(tensor, name):
+    try:
+        return tuple(tensor.shape)
+    except ValueError:
+        raise ValueError(
+            f"`{name}` must have a known number of axes, which "
+            "`tensor.set_shape` or `tf.ensure_shape` gives it. "
+            f"Received: {name}.shape={tensor.shape}"
+        ) from None
 
 
 def _compatible(shape, expected):
@@ -131,7 +148,7 @@ def _compatible(shape, expected):
 
 
 def _raise_if_visibly_invalid(labels, valid, num_classes):
-    if is_traced(labels) or bool(ops.all(valid)):
+    if is_traced(valid) or bool(ops.all(valid)):
         return
     wrong = ops.convert_to_numpy(labels)[~ops.convert_to_numpy(valid)]
     quoted = ", ".join(f"{label:g}" for label in wrong.ravel()[:5])

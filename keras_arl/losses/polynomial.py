@@ -39,17 +39,22 @@ def check_order(order):
         )
 
 
-def check_coefficients(coefficients, order):
-    """Returns the coefficients as a float64 vector, or raises."""
-    return _finite_vector("coefficients", coefficients, num_coefficients(order))
+def check_coefficients(coefficients, order, dtype="float32"):
+    """Returns the coefficients as a float64 vector, or raises.
+
+    They must be finite in `dtype`, in which the loss is computed.
+    """
+    return _finite_vector(
+        "coefficients", coefficients, num_coefficients(order), dtype
+    )
 
 
-def check_center(center):
+def check_center(center, dtype="float32"):
     """Returns the centre (a, b) as a float64 vector, or raises."""
-    return _finite_vector("center", center, 2)
+    return _finite_vector("center", center, 2, dtype)
 
 
-def _finite_vector(name, values, length):
+def _finite_vector(name, values, length, dtype):
     try:
         vector = np.asarray(values, dtype="float64")
     except (TypeError, ValueError):
@@ -62,9 +67,11 @@ def _finite_vector(name, values, length):
             f"`{name}` must be {length} finite numbers. "
             f"Received an array of shape {vector.shape}: {values!r}"
         )
-    if not np.isfinite(vector).all():
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(vector.astype(dtype)).all()
+    if not finite:
         raise ValueError(
-            f"`{name}` must be {length} finite numbers. "
+            f"`{name}` must be {length} finite numbers of {dtype}. "
             f"Received: {name}={vector.tolist()}"
         )
     return vector
@@ -102,8 +109,8 @@ def expression(coefficients, center, order, style="text"):
             f"`style` must be 'text' or 'latex'. Received: style={style!r}"
         )
     latex = style == "latex"
-    p = _shifted("p_c", center[0])
-    y = _shifted("y_c", center[1])
+    p = _shifted("p_c", center[0], latex)
+    y = _shifted("y_c", center[1], latex)
     terms = []
     for theta, (i, j) in zip(coefficients, exponents(order), strict=True):
         if theta == 0:
@@ -125,11 +132,11 @@ def expression(coefficients, center, order, style="text"):
     return f"L = sum_c [ {body} ]"
 
 
-def _shifted(symbol, shift):
+def _shifted(symbol, shift, latex):
     if shift == 0:
         return symbol
     sign = "-" if shift > 0 else "+"
-    return f"({symbol} {sign} {abs(shift):.6g})"
+    return f"({symbol} {sign} {_number(abs(shift), latex)})"
 
 
 def _power(base, exponent, latex):

@@ -14,8 +14,8 @@ def get(identifier, **kwargs):
     to Keras for its own.
 
     Args:
-        identifier: `"arl"`, the name of a Keras loss, or a loss, which is
-            returned as it is.
+        identifier: `"arl"`, the name of a Keras loss, or anything else that
+            `keras.losses.get` takes; a loss is returned as it is.
         **kwargs: Arguments of the named loss of this package.
 
     Returns:
@@ -36,6 +36,8 @@ def get(identifier, **kwargs):
             f"Arguments are accepted for {sorted(_LOSSES)} only. "
             f"Received: {identifier!r} with {sorted(kwargs)}"
         )
+    if not isinstance(identifier, str):
+        return keras.losses.get(identifier)
     try:
         return keras.losses.get(identifier)
     except ValueError:

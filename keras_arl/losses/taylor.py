@@ -90,13 +90,13 @@ class TaylorLoss(ClassificationLoss):
         self.order = int(order)
         self._indices = polynomial.coefficient_matrix_indices(self.order)
         self._coefficients = keras.Variable(
-            polynomial.check_coefficients(coefficients, order),
+            polynomial.check_coefficients(coefficients, order, self.dtype),
             trainable=False,
             dtype=self.dtype,
             name="coefficients",
         )
         self._center = keras.Variable(
-            polynomial.check_center(center),
+            polynomial.check_center(center, self.dtype),
             trainable=False,
             dtype=self.dtype,
             name="center",
@@ -140,10 +140,16 @@ class TaylorLoss(ClassificationLoss):
         >>> loss.coefficients
         (0.0, -2.0, 0.5)
         """
-        coefficients = polynomial.check_coefficients(coefficients, self.order)
+        coefficients = polynomial.check_coefficients(
+            coefficients, self.order, self.dtype
+        )
         if center is not None:
-            center = polynomial.check_center(center)
+            center = polynomial.check_center(center, self.dtype)
+        self._coefficients.assign(coefficients)
+        if center is not None:
+            self._center.assign(center)
         if self._baked_into_a_trace:
+            self._baked_into_a_trace = False
             warnings.warn(
                 "This loss was traced by `jax.jit` with its coefficients as "
                 "constants; that compiled function keeps the old ones. "
@@ -151,9 +157,6 @@ class TaylorLoss(ClassificationLoss):
                 "through `keras.StatelessScope`.",
                 stacklevel=2,
             )
-        self._coefficients.assign(coefficients)
-        if center is not None:
-            self._center.assign(center)
 
     def expression(self, style="text"):
         """The polynomial in readable form.
@@ -175,15 +178,15 @@ class TaylorLoss(ClassificationLoss):
         )
 
     def index_loss(self, labels, probabilities):
-        other, target = self._univariate_coefficients(probabilities)
-        shifted = probabilities - self._center_for(probabilities)[0]
+        other, target = self._univariate_coefficients()
+        shifted = probabilities - self._read(self._center)[0]
         labelled = ops.take_along_axis(shifted, labels[..., None], axis=-1)
         correction = _horner(target - other, ops.squeeze(labelled, axis=-1))
         return ops.sum(_horner(other, shifted), axis=-1) + correction
 
     def soft_loss(self, targets, probabilities):
-        matrix = self._coefficient_matrix(probabilities)
-        center = self._center_for(probabilities)
+        matrix = self._coefficient_matrix()
+        center = self._read(self._center)
         p, y = probabilities - center[0], targets - center[1]
         total = ops.zeros_like(p)
         for i in range(self.order, 0, -1):
@@ -193,32 +196,28 @@ class TaylorLoss(ClassificationLoss):
             total = (total + inner) * p
         return ops.sum(total, axis=-1)
 
-    def _univariate_coefficients(self, probabilities):
+    def _univariate_coefficients(self):
         """Coefficients of (p - a)^1.. for label 0 and for label 1."""
         labels = ops.convert_to_tensor([[0.0], [1.0]], dtype=self.dtype)
-        shifted = labels - self._center_for(probabilities)[1]
+        shifted = labels - self._read(self._center)[1]
         powers = [ops.ones_like(shifted)]
         for _ in range(self.order - 1):
             powers.append(powers[-1] * shifted)
         powers = ops.stack(powers, axis=-1)
         # Not a matrix product, which accelerators round to fewer digits.
-        both = ops.sum(self._coefficient_matrix(probabilities) * powers, -1)
+        both = ops.sum(self._coefficient_matrix() * powers, -1)
         return both[0], both[1]
 
-    def _coefficient_matrix(self, inputs):
-        values = self._read(self._coefficients, inputs)
+    def _coefficient_matrix(self):
+        values = self._read(self._coefficients)
         padded = ops.concatenate([values, ops.zeros((1,), dtype=self.dtype)])
         return ops.take(padded, self._indices, axis=0)
 
-    def _center_for(self, inputs):
-        return self._read(self._center, inputs)
-
-    def _read(self, variable, inputs):
+    def _read(self, variable):
         value = ops.convert_to_tensor(variable)
-        if keras.config.backend() == "jax":
-            self._baked_into_a_trace |= is_traced(inputs) and not is_traced(
-                value
-            )
+        if keras.config.backend() == "jax" and not is_traced(value):
+            # Within `jax.jit`, what is computed from a constant is traced.
+            self._baked_into_a_trace |= is_traced(value + 0)
         return value
 
     def get_config(self):

@@ -1,5 +1,6 @@
 """The search for losses: CMA-ES as a Keras Tuner oracle, and its tuner."""
 
+from keras_arl.search.files import write_csv
 from keras_arl.search.oracle import CMAESOracle
 from keras_arl.search.plotting import plot_fitness
 from keras_arl.search.report import compare_losses
@@ -18,4 +19,5 @@ __all__ = [
     "provenance",
     "report_configs",
     "summarise",
+    "write_csv",
 ]

@@ -47,11 +47,6 @@ class Evolution:
         return np.array(self._strategy.mean)
 
     @property
-    def sigma(self):
-        """Current step size."""
-        return float(self._strategy.sigma)
-
-    @property
     def stopped(self):
         """Why pycma advises to stop: a dictionary, empty while it does not."""
         return dict(self._strategy.stop())

@@ -1,5 +1,6 @@
-"""State files: written whole or not at all, and checked when read."""
+"""Files of a search: state, whole or not at all, and tables."""
 
+import csv
 import json
 import os
 import pathlib
@@ -11,6 +12,29 @@ def write_json(path, content):
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(json.dumps(content))
     os.replace(temporary, path)
+
+
+def write_csv(rows, path):
+    """Writes a table as a CSV file with a header.
+
+    Args:
+        rows: List of dictionaries with the same keys, at least one.
+        path: File to write.
+
+    Raises:
+        ValueError: If there are no rows.
+
+    Example:
+
+    >>> rows = [{"loss": "ARL", "accuracy": 0.9}]
+    >>> keras_arl.search.write_csv(rows, "table.csv")
+    """
+    if not rows:
+        raise ValueError(f"There are no rows to write to {path}.")
+    with pathlib.Path(path).open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def check_same_settings(saved, asked):

@@ -22,8 +22,10 @@ class CMAESOracle(keras_tuner.Oracle):
     candidates; every candidate meets the same `tasks` tasks with the same
     seeds, and each pair of candidate and task is one trial. A candidate's
     fitness is the mean score of its trials; a candidate with a failed trial
-    ranks behind all others, and the search goes on. Each generation gets new
-    tasks.
+    (divergence, NaN, an exception) ranks behind all others, and the search
+    goes on. Only a generation all of whose trials raise an exception stops it,
+    with the first traceback; started again, it repeats that generation. Each
+    generation gets new tasks.
 
     Single scores of noisy trainings are lucky at times. After the last
     generation the best candidate of each of the last `finalists` generations
@@ -46,7 +48,8 @@ class CMAESOracle(keras_tuner.Oracle):
         generations: Number of generations. Defaults to `8`.
         popsize: Candidates a generation, at least 4. Defaults to `8`.
         tasks: Tasks a generation. Defaults to `1`.
-        seed: Non-negative integer. Defaults to `None`: drawn at random.
+        seed: Non-negative integer. Defaults to `None`: drawn at random, or
+            that of the search that is continued.
         x0: Initial mean: the coefficients, then the centre. Defaults to
             `None`: cross-entropy's Taylor polynomial at p = 1/2.
         sigma0: Initial step size. Defaults to `0.3`.
@@ -92,6 +95,7 @@ class CMAESOracle(keras_tuner.Oracle):
         _check_at_least("tasks", tasks, 1)
         _check_at_least("finalists", finalists, 1)
         _check_at_least("final_tasks", final_tasks, 1)
+        self._seed_is_drawn = seed is None
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1)[0])
         _check_at_least("seed", seed, 0)
@@ -106,8 +110,14 @@ class CMAESOracle(keras_tuner.Oracle):
                 f"`x0` must hold {polynomial.num_coefficients(order)} "
                 f"coefficients and the centre. Received {len(x0)} values"
             )
+        if not np.isfinite(x0).all():
+            raise ValueError(f"`x0` must be finite. Received: x0={list(x0)}")
         if isinstance(objective, str):
             objective = keras_tuner.Objective(objective, direction="max")
+        if objective.direction != "max":
+            raise ValueError(
+                f"`objective` must be one to maximise. Received: {objective}"
+            )
         finalists = min(finalists, generations)
         super().__init__(
             objective=objective,
@@ -165,10 +175,16 @@ class CMAESOracle(keras_tuner.Oracle):
         """Number of generations that are complete."""
         return len(self._fitness)
 
+    @property
+    def stage_size(self):
+        """Number of trials of the current generation, or of the selection."""
+        candidates, num_tasks = self._stage()
+        return len(candidates) * num_tasks
+
     def populate_space(self, trial_id):
         candidates, num_tasks = self._stage()
         position = len(self._issued)
-        if position == len(candidates) * num_tasks:
+        if position == self.stage_size:
             finished = self.phase == SELECTION and self._all_ended()
             return {
                 "status": TrialStatus.STOPPED if finished else TrialStatus.IDLE
@@ -232,7 +248,7 @@ class CMAESOracle(keras_tuner.Oracle):
             return
         if not self._all_ended():
             return
-        self._stop_if_all_failed()
+        self._stop_if_all_raised()
         fitness = self._aggregate(self._issued, self.tasks)
         self._evolution.tell(self._generations_asked[-1], fitness)
         self._fitness.append(fitness)
@@ -248,13 +264,21 @@ class CMAESOracle(keras_tuner.Oracle):
         ]
         return [None if None in row else float(np.mean(row)) for row in rows]
 
-    def _stop_if_all_failed(self):
+    def _stop_if_all_raised(self):
+        """Stops, so that the same generation is run again on resume."""
         trials = [self.trials[trial_id] for trial_id in self._issued]
-        if any(_score(trial) is not None for trial in trials):
+        if not all(_raised(trial) for trial in trials):
             return
+        for trial_id in self._issued:
+            del self.trials[trial_id]
+            self._run_times.pop(trial_id)
+            self.start_order.remove(trial_id)
+            self.end_order.remove(trial_id)
+        self._issued = []
+        self.save()
         raise RuntimeError(
-            f"All {len(trials)} trials of generation {self.generation} "
-            f"failed. The first one:\n{trials[0].message}"
+            f"All {len(trials)} trials of generation {self.generation} raised "
+            f"an exception. The first one:\n{trials[0].message}"
         )
 
     def history(self):
@@ -262,8 +286,9 @@ class CMAESOracle(keras_tuner.Oracle):
 
         Returns:
             A list of dictionaries, one per complete generation: `generation`,
-            `best` and `mean` fitness over the candidates that have one,
-            `failed` (number of candidates without) and `fitness` by candidate.
+            `best` and `mean` fitness over the candidates that have one (NaN if
+            none has), `failed` (number of candidates without) and `fitness` by
+            candidate.
         """
         rows = []
         for generation, fitness in enumerate(self._fitness):
@@ -271,8 +296,8 @@ class CMAESOracle(keras_tuner.Oracle):
             rows.append(
                 {
                     "generation": generation,
-                    "best": max(scored),
-                    "mean": float(np.mean(scored)),
+                    "best": max(scored, default=float("nan")),
+                    "mean": float(np.mean(scored)) if scored else float("nan"),
                     "failed": len(fitness) - len(scored),
                     "fitness": fitness,
                 }
@@ -353,6 +378,8 @@ class CMAESOracle(keras_tuner.Oracle):
                 f"The search directory has version {saved['version']!r}; this "
                 f"version of keras_arl continues version {_STATE_VERSION}."
             )
+        if self._seed_is_drawn:
+            self.seed = saved["settings"]["seed"]
         files.check_same_settings(saved["settings"], self.settings())
         super().set_state(state)
         self._begin()
@@ -379,6 +406,13 @@ class CMAESOracle(keras_tuner.Oracle):
             for trial_id, trial in self.trials.items()
             if trial_id in issued
         }
+        # One that ends between writing a trial's end and taking the trial from
+        # the ongoing ones leaves a trial that must not run again.
+        self._retry_queue = [
+            trial_id
+            for trial_id in self._retry_queue
+            if trial_id not in self.end_order
+        ]
         for trial_id in self._retry_queue:
             self.trials[trial_id] = Trial(
                 self.trials[trial_id].hyperparameters, trial_id
@@ -391,6 +425,13 @@ def _score(trial):
     if trial.status != TrialStatus.COMPLETED or not np.isfinite(trial.score):
         return None
     return float(trial.score)
+
+
+def _raised(trial):
+    """Whether an exception ended the trial; divergence is none."""
+    return _score(trial) is None and (trial.message or "").startswith(
+        "Traceback"
+    )
 
 
 def _rank_key(fitness):

@@ -38,12 +38,12 @@ class SearchProgress:
         phase, generation = stage
         if phase == "search":
             print(f"Generation {generation + 1}/{oracle.generations}")
-            target = oracle.popsize * oracle.tasks
         else:
             print("Selection on fresh tasks")
-            target = (oracle.finalists + 1) * oracle.final_tasks
         self._bar = keras.utils.Progbar(
-            target, stateful_metrics=["best", "mean"], unit_name="trial"
+            oracle.stage_size,
+            stateful_metrics=["best", "mean"],
+            unit_name="trial",
         )
         # A resumed search begins within a generation. The trial that begins
         # the stage is added by the caller.

@@ -34,8 +34,9 @@ _PACKAGES = (
 def report_configs(space, runs=3, seed=0, noises=_NOISES):
     """Configurations of tasks that no search over `space` has seen.
 
-    The examples to evaluate on are the dataset's test part, which no search
-    touches; architectures and noise rates are not among the default ones.
+    The examples to evaluate on are the whole test part of the dataset, which no
+    search touches; architectures and noise rates are not among the default
+    ones.
 
     Args:
         space: The `keras_arl.tasks.TaskSpace` of the search.
@@ -59,8 +60,7 @@ def report_configs(space, runs=3, seed=0, noises=_NOISES):
         TaskConfig(
             dataset=dataset,
             num_train=space.num_train,
-            # All of the smallest test part, that of digits.
-            num_evaluation=397,
+            num_evaluation=None,
             evaluation="test",
             noise=noise,
             noise_rate=rate,

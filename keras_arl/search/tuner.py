@@ -1,7 +1,5 @@
 """The tuner: the one place where candidates and tasks meet."""
 
-import csv
-import pathlib
 import traceback
 
 import keras
@@ -13,6 +11,7 @@ from keras_arl.search import files
 from keras_arl.search import space
 from keras_arl.search.oracle import CMAESOracle
 from keras_arl.search.progress import SearchProgress
+from keras_arl.tasks import TrainingDivergedError
 
 
 class LossTuner(keras_tuner.Tuner):
@@ -21,9 +20,10 @@ class LossTuner(keras_tuner.Tuner):
     A trial trains a new model of one task with one candidate and reports the
     clean validation accuracy of the last epochs. A candidate that cannot teach
     an untrained network (`keras_arl.losses.is_trainable`, a closed form) is
-    not trained: its trial says so in its message and scores 0. A training that
-    diverges or raises an exception fails its trial, with the reason in the
-    message, and the search goes on.
+    not trained: its trial says so in its message and scores 0, the lowest
+    accuracy. A training that diverges or raises an exception fails its trial,
+    with the reason in the message, which ranks the candidate behind all others;
+    the search goes on.
 
     No model is saved. A search started again with the same arguments on the
     same directory continues where it stopped, within a generation too.
@@ -91,6 +91,11 @@ class LossTuner(keras_tuner.Tuner):
                 "`tasks` must be a function from a seed to a "
                 f"`keras_arl.tasks.Task`. Received: {tasks!r}"
             )
+        if last_epochs < 1:
+            raise ValueError(
+                "`last_epochs` must be at least 1. "
+                f"Received: last_epochs={last_epochs}"
+            )
         self.tasks = tasks
         self.last_epochs = last_epochs
         self._progress = None
@@ -143,6 +148,9 @@ class LossTuner(keras_tuner.Tuner):
             trial.status = TrialStatus.COMPLETED
         except keras_tuner.errors.FatalError:
             raise
+        except TrainingDivergedError as error:
+            trial.status = TrialStatus.FAILED
+            trial.message = str(error)
         except Exception as error:
             trial.status = TrialStatus.INVALID
             trial.message = traceback.format_exc()
@@ -179,6 +187,7 @@ class LossTuner(keras_tuner.Tuner):
             `CMAESOracle`), `status`, `score` (`None` if it failed) and
             `message`.
         """
+        ended = set(self.oracle.end_order)
         return [
             {
                 "trial_id": trial_id,
@@ -188,7 +197,7 @@ class LossTuner(keras_tuner.Tuner):
                 "message": trial.message or "",
             }
             for trial_id, trial in sorted(self.oracle.trials.items())
-            if trial_id in set(self.oracle.end_order)
+            if trial_id in ended
         ]
 
     def write_results(self, path):
@@ -197,11 +206,7 @@ class LossTuner(keras_tuner.Tuner):
         Args:
             path: File to write.
         """
-        rows = self.results()
-        with pathlib.Path(path).open("w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        files.write_csv(self.results(), path)
 
     def get_state(self):
         get_config = getattr(self.tasks, "get_config", None)

@@ -104,15 +104,22 @@ def split_examples(dataset, config, seed):
     """
     rng = np.random.default_rng(seed)
     pool = rng.permutation(len(dataset.pool_labels))
-    train = pool[: config.num_train]
     if config.evaluation == "test":
         images, labels = dataset.test_images, dataset.test_labels
-        available = rng.permutation(len(labels))
+        train = pool[: config.num_train]
+        chosen = rng.permutation(len(labels))[: config.num_evaluation]
     else:
         images, labels = dataset.pool_images, dataset.pool_labels
-        available = pool[config.num_train :]
-    chosen = available[: config.num_evaluation]
-    if len(train) < config.num_train or len(chosen) < config.num_evaluation:
+        num_train = config.num_train
+        if num_train is None:
+            num_train = max(len(pool) - config.num_evaluation, 0)
+        train = pool[:num_train]
+        chosen = pool[num_train:][: config.num_evaluation]
+    if (
+        min(len(train), len(chosen)) == 0
+        or len(train) < (config.num_train or 0)
+        or len(chosen) < (config.num_evaluation or 0)
+    ):
         raise ValueError(
             f"{config.dataset!r} has {len(pool)} examples to train and "
             f"validate on and {len(dataset.test_labels)} to test on. "

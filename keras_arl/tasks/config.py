@@ -12,8 +12,10 @@ class TaskConfig:
 
     Args:
         dataset: A name that `load_dataset` takes.
-        num_train: Number of training examples.
-        num_evaluation: Number of clean evaluation examples.
+        num_train: Number of training examples; `None` for all that are not
+            evaluated on.
+        num_evaluation: Number of clean evaluation examples; `None` for the
+            whole test part.
         evaluation: `"validation"` (held out from the pool) or `"test"` (the
             test part, for reports only).
         noise: `"symmetric"`, `"pair_flip"` or `"asymmetric"` (the last where
@@ -29,8 +31,8 @@ class TaskConfig:
     """
 
     dataset: str
-    num_train: int
-    num_evaluation: int
+    num_train: int | None
+    num_evaluation: int | None
     evaluation: str
     noise: str
     noise_rate: float
@@ -52,7 +54,8 @@ class TaskSpace:
         families: Families of architectures.
         optimizers: Pairs (name, learning rate).
         epochs: Numbers of epochs.
-        num_train: Number of training examples. Defaults to `500`.
+        num_train: Number of training examples, or `None` for all. Defaults to
+            `500`.
         num_evaluation: Number of clean validation examples. Defaults to `400`.
         batch_size: Defaults to `64`.
     """
@@ -72,6 +75,6 @@ class TaskSpace:
         ("sgd", 0.1),
     )
     epochs: tuple[int, ...] = (10, 20)
-    num_train: int = 500
+    num_train: int | None = 500
     num_evaluation: int = 400
     batch_size: int = 64

@@ -82,11 +82,20 @@ def _load_tfds(name):
 
     try:
         builder = tfds.builder(name)
-    except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
+    # A wrong name, version and syntax, in this order.
+    except (
+        tfds.core.registered.DatasetNotFoundError,
+        AssertionError,
+        ValueError,
+    ) as error:
+        reason = str(error).strip().partition("\n")[0]
         raise ValueError(
             f"Unknown dataset {name!r}: expected 'digits' or an "
-            "image-classification dataset of TFDS"
+            "image-classification dataset of TFDS, which says: "
+            f"{reason}"
         ) from error
+    except Exception as error:
+        raise RuntimeError(f"TFDS could not load {name!r}: {error}") from error
     features = builder.info.features
     if not (
         hasattr(features, "keys")

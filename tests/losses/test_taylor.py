@@ -205,10 +205,13 @@ def test_fit_under_a_mixed_precision_policy(rng):
         model.compile(optimizer="sgd", loss=loss)
         x = rng.normal(size=(4, 2)).astype("float32")
         labels = np.array([301, 302, 303, 399])
-        history = model.fit(x, labels, batch_size=4, verbose=0)
+        p = to_numpy(keras.ops.cast(model(x), "float32"))
+        history = model.fit(x, labels, batch_size=4, verbose=0).history
     finally:
         keras.mixed_precision.set_dtype_policy(policy)
-    assert np.isfinite(history.history["loss"][0])
+    expected = reference(loss, np.eye(400)[labels], p).mean()
+    # One class off changes the loss by more than this.
+    assert history["loss"][0] == pytest.approx(expected, abs=1e-4)
 
 
 def test_assign_changes_the_loss(rng):
@@ -309,6 +312,51 @@ def test_assign_warns_on_jax_where_a_trace_keeps_the_old_values(rng):
         loss.assign(np.ones(10))
 
 
+@pytest.mark.skipif(BACKEND != "jax", reason="tracing of JAX")
+def test_an_eager_gradient_on_jax_is_no_trace(rng):
+    loss = make(rng)
+    labels, _, p = batch(rng)
+    value_and_gradient(lambda x: loss(labels, x), p)
+    loss.assign(np.ones(10))
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="no compiler wanted here")
+def test_labels_that_a_compiled_function_captures(rng):
+    loss = make(rng)
+    labels, one_hot, p = batch(rng)
+    captured = keras.ops.convert_to_tensor(labels, dtype="float32")
+    value = compiled(lambda x: loss(captured, x))(p.astype("float32"))
+    expected = reference(loss, one_hot, p).mean()
+    assert float(value) == pytest.approx(expected, abs=2e-5)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="shapes of tf.data")
+def test_labels_of_a_depth_known_only_in_the_run(rng):
+    import tensorflow as tf
+
+    loss = make(rng)
+    labels, one_hot, p = batch(rng)
+    p = p.astype("float32")
+    unknown = tf.TensorSpec((None, None), "float32")
+    run = tf.function(
+        loss, input_signature=[unknown, tf.TensorSpec((None, 5), "float32")]
+    )
+    expected = reference(loss, one_hot, p).mean()
+    value = run(one_hot.astype("float32"), p)
+    assert float(value) == pytest.approx(expected, abs=2e-5)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="reshape"):
+        run(labels[:, None].astype("float32"), p)
+    rankless = tf.function(
+        loss,
+        input_signature=[
+            tf.TensorSpec(None, "float32"),
+            tf.TensorSpec((None, 5), "float32"),
+        ],
+    )
+    with pytest.raises(ValueError, match="`y_true` must have a known number"):
+        rankless(one_hot.astype("float32"), p)
+
+
 @pytest.mark.skipif(BACKEND == "torch", reason="no compiler wanted here")
 def test_compiled_equals_eager(rng):
     loss = make(rng, reduction=None)
@@ -333,7 +381,7 @@ def test_fit_with_jit_compile(rng):
     )
     x = rng.normal(size=(64, 2)).astype("float32")
     labels = (x[:, 0] > 0).astype("int64")
-    losses = model.fit(x, labels, epochs=8, verbose=0).history["loss"]
+    losses = model.fit(x, labels, epochs=30, verbose=0).history["loss"]
     assert losses[-1] < losses[0] - 0.1
 
 
@@ -451,6 +499,8 @@ def test_repr_is_short(rng):
         ({"coefficients": [1.0] * 9}, r"10 finite numbers.*\(9,\)"),
         ({"coefficients": [1.0] * 9 + [np.inf]}, r"10 finite numbers.*inf"),
         ({"coefficients": ["a"] * 10}, "10 finite numbers"),
+        # Finite, but not in float32.
+        ({"coefficients": [1e39] * 10}, "10 finite numbers of float32"),
         ({"coefficients": [1.0], "order": 0}, "1 to 6.*order=0"),
         ({"coefficients": [1.0], "order": 7}, "1 to 6.*order=7"),
         ({"coefficients": [1.0], "order": 1.0}, r"1 to 6.*order=1\.0"),

@@ -62,6 +62,33 @@ def test_noise_is_independent_of_the_seed_of_another():
     )
 
 
+def test_noise_is_independent_of_data_drawn_with_the_same_seed():
+    labels = (np.random.default_rng(3).random(20_000) > 0.5).astype(int)
+    noisy = noise.corrupt_labels(labels, noise.symmetric(0.4, 2), seed=3)
+    for true in (0, 1):
+        rate = np.mean(noisy[labels == true] != true)
+        assert rate == pytest.approx(0.4, abs=0.02)
+
+
+def test_labels_too_narrow_for_the_classes():
+    labels = np.zeros(3, "uint8")
+    with pytest.raises(ValueError, match="uint8 cannot hold 300 classes"):
+        noise.corrupt_labels(labels, np.eye(300), seed=0)
+    dataset = tf.data.Dataset.from_tensor_slices((labels, labels))
+    with pytest.raises(ValueError, match="uint8 cannot hold 300 classes"):
+        noise.with_noisy_labels(dataset, np.eye(300), seed=0)
+
+
+def test_random_augmentation_before_the_noise_is_no_other_order():
+    dataset = tf.data.Dataset.from_tensor_slices(examples())
+    dataset = dataset.map(lambda x, y: (tf.random.uniform(()), y))
+    noisy = noise.with_noisy_labels(dataset, MATRICES["symmetric"], seed=9)
+    labels = [int(y) for _, y in noisy.take(100)]
+    _, clean = examples()
+    expected = noise.corrupt_labels(clean, MATRICES["symmetric"], seed=9)
+    assert labels == expected[:100].tolist()
+
+
 def test_noise_is_a_function_of_the_index():
     _, labels = examples()
     matrix = MATRICES["symmetric"]

@@ -1,6 +1,7 @@
 import collections
 import json
 
+import keras_tuner
 import numpy as np
 import pytest
 from keras_tuner.engine.trial import TrialStatus
@@ -256,19 +257,78 @@ def test_finalists_that_all_failed_are_told(tmp_path):
         tuner.best_loss()
 
 
-def test_a_generation_that_fails_whole_stops_with_the_first_traceback(
-    tmp_path,
-):
-    tuner = toy(
-        tmp_path,
-        generations=3,
-        popsize=4,
+def test_a_generation_that_raises_whole_stops_and_is_repeated(tmp_path):
+    settings = {"generations": 3, "popsize": 4}
+    whole = toy(tmp_path / "whole", **settings)
+    whole.search(verbose=0)
+    broken = toy(
+        tmp_path / "part",
         fail=lambda values: values["generation"] == 1,
+        **settings,
     )
     with pytest.raises(
         RuntimeError, match=r"(?s)All 4 trials of generation 1.*boom 04"
     ):
-        tuner.search(verbose=0)
+        broken.search(verbose=0)
+    mended = toy(tmp_path / "part", **settings)
+    mended.search(verbose=0)
+    assert mended.results() == whole.results()
+    assert mended.oracle.best() == whole.oracle.best()
+
+
+@pytest.mark.parametrize("when", ["before the tell", "after the tell"])
+def test_resume_after_an_interruption_between_the_files(
+    tmp_path, monkeypatch, when
+):
+    settings = {"generations": 3, "popsize": 4, "noise": 0.3}
+    whole = toy(tmp_path / "whole", **settings)
+    whole.search(verbose=0)
+    part = toy(tmp_path / "part", **settings)
+    tell = CMAESOracle._tell_when_complete
+
+    def interrupted(oracle):
+        if when == "after the tell":
+            tell(oracle)
+        if len(oracle.end_order) == 4:
+            raise KeyboardInterrupt
+        if when == "before the tell":
+            tell(oracle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CMAESOracle, "_tell_when_complete", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            part.search(verbose=0)
+    rest = toy(tmp_path / "part", **settings)
+    rest.search(verbose=0)
+    assert part.ran + rest.ran == whole.ran
+    assert rest.results() == whole.results()
+    assert rest.oracle.history() == whole.oracle.history()
+    assert rest.oracle.best() == whole.oracle.best()
+
+
+def test_a_search_without_a_seed_can_be_resumed(tmp_path):
+    part = toy(tmp_path, generations=2, popsize=4, seed=None, stop_after=5)
+    with pytest.raises(KeyboardInterrupt):
+        part.search(verbose=0)
+    rest = toy(tmp_path, generations=2, popsize=4, seed=None)
+    rest.search(verbose=0)
+    assert rest.oracle.seed == part.oracle.seed
+    whole = toy(
+        tmp_path / "whole", generations=2, popsize=4, seed=part.oracle.seed
+    )
+    whole.search(verbose=0)
+    assert rest.oracle.best() == whole.oracle.best()
+
+
+def test_early_convergence_goes_on_to_the_selection(tmp_path, capsys):
+    # A step size that pycma deems converged at once.
+    tuner = toy(tmp_path, generations=9, popsize=4, sigma0=1e-13)
+    tuner.search()
+    assert tuner.oracle.phase == "selection"
+    assert tuner.oracle.generation < 9
+    assert tuner.oracle.selection()
+    size = tuner.oracle.stage_size
+    assert f"{size}/{size}" in capsys.readouterr().out
 
 
 def test_nan_scores_rank_last(tmp_path):
@@ -344,6 +404,11 @@ def test_names_and_sizes_by_order():
         ({"seed": -1}, "`seed`.*seed=-1"),
         ({"sigma0": 0.0}, "`sigma0` must be positive"),
         ({"x0": [1.0]}, "10 coefficients.*Received 1 values"),
+        ({"x0": [np.nan] * 12}, "`x0` must be finite"),
+        (
+            {"objective": keras_tuner.Objective("val_loss", "min")},
+            "maximise.*val_loss",
+        ),
     ],
 )
 def test_invalid_arguments(arguments, message):

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import pathlib
 
 import keras
@@ -13,6 +14,7 @@ from keras_arl.losses import is_trainable
 from keras_arl.search import CMAESOracle
 from keras_arl.search import LossTuner
 from keras_arl.search.space import parameter_names
+from keras_arl.tasks import ArchitectureConfig
 from keras_arl.tasks import SampledTasks
 from keras_arl.tasks import Task
 from keras_arl.tasks import TaskSpace
@@ -20,27 +22,32 @@ from keras_arl.tasks import build_task
 from keras_arl.tasks import sample_task
 from tests.search.toy import toy
 
-# Small MLPs on digits: a training takes about a second.
 SPACE = TaskSpace(
-    families=("mlp",),
-    noises=(("symmetric", 0.2),),
+    noises=(("symmetric", 0.2), ("symmetric", 0.4)),
     optimizers=(("sgd", 0.1),),
-    epochs=(10,),
+    epochs=(25,),
     num_train=400,
 )
 
 
+def small_task(seed):
+    """One MLP on digits, so that a few trials tell something."""
+    architecture = ArchitectureConfig("mlp", (64,), "relu", False, 0.0)
+    config = sample_task(seed, SPACE)
+    return build_task(dataclasses.replace(config, architecture=architecture))
+
+
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
-    """A real search from a bad start on real digits."""
+    """A real search on real digits."""
     directory = tmp_path_factory.mktemp("search")
     # The right direction, and far too weak for the learning rate.
     start = np.zeros(12)
     start[1] = -0.1
     oracle = CMAESOracle(
-        generations=5, popsize=8, x0=start, sigma0=0.3, seed=1, final_tasks=2
+        generations=6, popsize=8, x0=start, sigma0=0.2, seed=1, final_tasks=2
     )
-    tuner = LossTuner(oracle, tasks=SampledTasks(SPACE), directory=directory)
+    tuner = LossTuner(oracle, tasks=small_task, directory=directory)
     tuner.search(verbose=0)
     return tuner
 
@@ -48,9 +55,7 @@ def searched(tmp_path_factory):
 def mean_accuracy(vector):
     loss = TaylorLoss(vector[:10], center=vector[10:])
     # No search has seen these seeds.
-    return np.mean(
-        [build_task(sample_task(s, SPACE)).evaluate(loss) for s in (901, 902)]
-    )
+    return np.mean([small_task(seed).evaluate(loss) for seed in (901, 902)])
 
 
 def test_a_search_on_digits_beats_its_first_generation(searched):
@@ -64,7 +69,7 @@ def test_a_search_on_digits_beats_its_first_generation(searched):
         if row["generation"] == 0 and not row["message"]
     ]
     assert len(first_generation) >= 4
-    assert accuracy > np.mean(first_generation) + 0.05
+    assert accuracy > max(first_generation) + 0.1
 
 
 def test_candidates_that_cannot_teach_are_not_trained(searched):
@@ -74,7 +79,7 @@ def test_candidates_that_cannot_teach_are_not_trained(searched):
         loss = TaylorLoss(theta, center=(row["center_p"], row["center_y"]))
         if is_trainable(loss, 10):
             assert row["message"] == ""
-            assert row["score"] > 0.02
+            assert row["score"] > 0.0
         else:
             assert row["score"] == 0.0
             assert row["message"].startswith("not trained: at uniform")
@@ -85,9 +90,9 @@ def test_results_as_a_table(searched, tmp_path):
     path = tmp_path / "trials.csv"
     searched.write_results(path)
     frame = pd.read_csv(path, keep_default_na=False)
-    assert len(frame) == 5 * 8 + 4 * 2
+    assert len(frame) == 6 * 8 + 4 * 2
     assert frame["phase"].value_counts().to_dict() == {
-        "search": 40,
+        "search": 48,
         "selection": 8,
     }
     assert frame["score"].between(0, 1).all()
@@ -194,7 +199,7 @@ def test_exceptions_in_a_users_model_fail_the_trial(tmp_path, capsys):
     assert "Traceback" not in printed.out + printed.err
 
 
-def test_divergence_fails_the_trial(tmp_path):
+def test_divergence_fails_the_trials_and_not_the_search(tmp_path):
     huge = np.zeros(5)
     huge[1] = -1e38
 
@@ -203,8 +208,19 @@ def test_divergence_fails_the_trial(tmp_path):
         sigma0=1.0,
     )  # fmt: skip
     tuner = LossTuner(oracle, tasks=points, directory=tmp_path)
-    with pytest.raises(RuntimeError, match=r"(?s)All 4 trials.*diverged: "):
-        tuner.search(verbose=0)
+    tuner.search(verbose=0)
+    rows = tuner.results()
+    assert len(rows) == 4 + 2
+    assert {row["status"] for row in rows} == {"FAILED"}
+    assert all(row["message"].startswith("diverged: ") for row in rows)
+    assert np.isnan(oracle.history()[0]["mean"])
+    keras_arl.search.plot_fitness(oracle.history()).savefig(
+        tmp_path / "fitness.png"
+    )
+    with pytest.raises(
+        RuntimeError, match=r"Every finalist failed.*\ndiverged"
+    ):
+        tuner.best_loss()
 
 
 def test_changed_tasks_are_refused_on_resume(tmp_path):
@@ -243,3 +259,5 @@ def test_arguments_of_the_wrong_kind(tmp_path):
         LossTuner("oracle", points, directory=tmp_path)
     with pytest.raises(ValueError, match="`tasks` must be a function"):
         LossTuner(CMAESOracle(), [points(0)], directory=tmp_path)
+    with pytest.raises(ValueError, match="`last_epochs` must be at least 1"):
+        LossTuner(CMAESOracle(), points, last_epochs=0, directory=tmp_path)

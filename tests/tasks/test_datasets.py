@@ -67,8 +67,9 @@ def test_images_that_differ_in_size_are_resized(mock_tfds):
 
 
 def test_unknown_names():
-    with pytest.raises(ValueError, match="Unknown dataset 'digitz'"):
-        load_dataset("digitz")
+    for name in ("digitz", "mnist:99.0.0"):
+        with pytest.raises(ValueError, match=f"Unknown dataset '{name}'"):
+            load_dataset(name)
 
 
 def test_datasets_without_labelled_images():

@@ -77,6 +77,22 @@ def test_training_and_evaluation_examples_never_overlap(seed, evaluation):
     )
 
 
+@pytest.mark.parametrize(
+    ("evaluation", "sizes"),
+    [("validation", (1000, 400)), ("test", (1400, 397))],
+)
+def test_all_examples_can_be_used(evaluation, sizes):
+    config = dataclasses.replace(
+        sample_task(0),
+        num_train=None,
+        num_evaluation=400 if evaluation == "validation" else None,
+        evaluation=evaluation,
+    )
+    task = build_task(config)
+    assert len(examples(task.train)[0]) == sizes[0]
+    assert len(examples(task.validation)[0]) == sizes[1]
+
+
 def test_training_labels_are_noisy_and_fixed_through_the_epochs():
     config = dataclasses.replace(
         sample_task(0), noise="symmetric", noise_rate=0.4
@@ -135,6 +151,7 @@ def test_training_is_reproducible():
     ("change", "message"),
     [
         ({"num_train": 1200}, r"1400 examples.*num_train=1200"),
+        ({"num_train": None, "num_evaluation": 1400}, "num_train=None"),
         ({"evaluation": "test"}, "397 to test on.*num_evaluation=400"),
         ({"noise": "instance"}, "noise='instance' for 'digits'"),
         ({"dataset": "digitz"}, "Unknown dataset"),
