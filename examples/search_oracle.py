@@ -25,6 +25,7 @@ import sys
 
 from absl import app
 from absl import flags
+from absl import logging
 
 _DATASETS = flags.DEFINE_list(
     "datasets",
@@ -115,7 +116,7 @@ def run(command):
     # Imported after the flags are checked: a wrong flag is told at once.
     import keras_arl
 
-    silence_tensorflow()
+    silence()
     output = pathlib.Path(_OUTPUT.value)
     space = keras_arl.tasks.TaskSpace(datasets=tuple(_DATASETS.value))
     report = keras_arl.search.report_configs(space, _RUNS.value, _SEED.value)
@@ -228,8 +229,9 @@ def _mean(row):
     return -math.inf if math.isnan(row["mean"]) else row["mean"]
 
 
-def silence_tensorflow():
-    """Each trial is a new model: that each is traced is no news."""
+def silence():
+    """Keeps the screen for the search: its own lines are the news."""
+    logging.set_verbosity(logging.WARNING)
     if "tensorflow" in sys.modules:
         import tensorflow as tf
 

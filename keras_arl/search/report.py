@@ -20,6 +20,8 @@ _ARCHITECTURES = (
     ArchitectureConfig("cnn", (24, 48), "relu", True, 0.1),
 )
 _NOISES = (("symmetric", 0.3), ("symmetric", 0.5))
+# Keeps these seeds apart from those of a search's own tasks.
+_PURPOSE = 3
 _PACKAGES = (
     "cma",
     "keras",
@@ -55,7 +57,7 @@ def report_configs(space, runs=3, seed=0, noises=_NOISES):
     >>> [config.noise_rate for config in configs]
     [0.3, 0.3, 0.3, 0.5, 0.5, 0.5]
     """
-    seeds = np.random.SeedSequence([seed, 3]).generate_state(runs)
+    seeds = np.random.SeedSequence([seed, _PURPOSE]).generate_state(runs)
     return [
         TaskConfig(
             dataset=dataset,
@@ -219,7 +221,8 @@ def provenance(tuner, command):
         command: The command line, a string.
 
     Returns:
-        A dictionary: command, seed, versions, tasks, score, date.
+        A dictionary: command, seed, versions, search (the oracle's settings),
+        tasks (what they are sampled from), last_epochs, score, date.
 
     Example:
 
@@ -244,7 +247,8 @@ def provenance(tuner, command):
         "command": command,
         "seed": tuner.oracle.seed,
         "versions": versions,
-        "tasks": {**tuner.oracle.settings(), **tuner.get_state()},
+        "search": tuner.oracle.settings(),
+        **tuner.get_state(),
         "score": {
             "clean_validation_accuracy": winner["score"],
             "fresh_tasks": tuner.oracle.final_tasks,

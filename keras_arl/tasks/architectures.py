@@ -5,6 +5,8 @@ import dataclasses
 import keras
 import numpy as np
 
+from keras_arl.tasks.seeds import derive_seeds
+
 FAMILIES = ("mlp", "cnn")
 ACTIVATIONS = ("relu", "elu", "tanh", "gelu")
 _MLP_WIDTHS = (32, 64, 128, 256)
@@ -94,9 +96,7 @@ def build_model(config, input_shape, num_classes, seed):
     >>> model.output_shape
     (None, 10)
     """
-    seeds = iter(
-        np.random.SeedSequence(seed).generate_state(len(config.widths) + 2)
-    )
+    seeds = iter(derive_seeds(seed, len(config.widths) + 2))
     inputs = keras.Input(input_shape)
     x = inputs
     if config.family == "mlp":
@@ -113,7 +113,7 @@ def build_model(config, input_shape, num_classes, seed):
     if config.family == "cnn":
         x = keras.layers.Flatten()(x)
     if config.dropout:
-        x = keras.layers.Dropout(config.dropout, seed=int(next(seeds)))(x)
+        x = keras.layers.Dropout(config.dropout, seed=next(seeds))(x)
     outputs = keras.layers.Dense(
         num_classes,
         activation="softmax",
@@ -131,4 +131,4 @@ def _hidden_layer(config, width, seed):
 
 
 def _glorot(seed):
-    return keras.initializers.GlorotUniform(seed=int(seed))
+    return keras.initializers.GlorotUniform(seed=seed)

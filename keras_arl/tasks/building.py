@@ -8,6 +8,7 @@ import numpy as np
 from keras_arl import noise
 from keras_arl.tasks import architectures
 from keras_arl.tasks.datasets import load_dataset
+from keras_arl.tasks.seeds import derive_seeds
 from keras_arl.tasks.task import Task
 
 NOISES = ("symmetric", "pair_flip", "asymmetric")
@@ -47,8 +48,8 @@ def build_task(config):
     import tensorflow as tf
 
     dataset = load_dataset(config.dataset)
-    choice_seed, noise_seed, weights_seed, shuffle_seed = (
-        int(s) for s in np.random.SeedSequence(config.seed).generate_state(4)
+    choice_seed, noise_seed, weights_seed, shuffle_seed = derive_seeds(
+        config.seed, 4
     )
     (x, y), (x_clean, y_clean) = split_examples(dataset, config, choice_seed)
     # `shuffle` mixes the global seed of the moment into its own.

@@ -215,10 +215,10 @@ def test_fit_under_a_mixed_precision_policy(rng):
         keras.mixed_precision.set_dtype_policy(policy)
     value = history["loss"][0]
     expected = reference(loss, np.eye(400)[labels], p).mean()
-    assert value == pytest.approx(expected, rel=1e-3)
+    assert value == pytest.approx(expected, rel=0.01)
     for other in (labels - 1, labels // 2 * 2):
         wrong = reference(loss, np.eye(400)[other], p).mean()
-        assert value != pytest.approx(wrong, rel=1e-2)
+        assert value != pytest.approx(wrong, rel=0.05)
 
 
 def test_assign_changes_the_loss(rng):

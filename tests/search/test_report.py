@@ -64,6 +64,17 @@ def test_provenance(tmp_path):
     assert how["command"] == "python x.py"
     assert how["seed"] == 0
     assert how["versions"]["keras"] == keras.version()
-    assert how["tasks"]["popsize"] == 4
+    assert how["search"]["popsize"] == 4
+    assert how["search"]["tasks"] == 1
+    assert set(how) == {
+        "command",
+        "seed",
+        "versions",
+        "search",
+        "tasks",
+        "last_epochs",
+        "score",
+        "date",
+    }
     winner = tuner.oracle.selection()[0]
     assert how["score"]["clean_validation_accuracy"] == winner["score"]
