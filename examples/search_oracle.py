@@ -15,6 +15,7 @@ It writes, into --output:
   comparison.csv  last-epoch clean test accuracy on tasks not seen by the search
 """
 
+import contextlib
 import dataclasses
 import math
 import os
@@ -64,19 +65,22 @@ def main(argv):
     if len(argv) > 1:
         fail(f"unexpected argument {argv[1]!r}; flags begin with --")
     check_flags()
-    repeat_interrupts()
     try:
-        run(shlex.join(["python", *sys.argv]))
+        with repeated_interrupts():
+            run(shlex.join(["python", *sys.argv]))
     except KeyboardInterrupt:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         print("\nStopped. The same command continues the search.")
         sys.exit(130)
     except (OSError, RuntimeError, ValueError) as error:
         fail(str(error))
 
 
-def repeat_interrupts():
+@contextlib.contextmanager
+def repeated_interrupts():
     """Repeats a Ctrl-C until it is heard: a destructor would swallow it."""
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
 
     def interrupt(signum, frame):
         signal.setitimer(signal.ITIMER_REAL, 1.0)
@@ -84,6 +88,10 @@ def repeat_interrupts():
 
     signal.signal(signal.SIGINT, interrupt)
     signal.signal(signal.SIGALRM, interrupt)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def check_flags():

@@ -38,10 +38,12 @@ class SearchProgress:
         phase, generation = stage
         if phase == "search":
             print(f"Generation {generation + 1}/{oracle.generations}")
+            size = oracle.popsize * oracle.tasks
         else:
             print("Selection on fresh tasks")
+            size = oracle.stage_size
         self._bar = keras.utils.Progbar(
-            oracle.stage_size,
+            size,
             stateful_metrics=["best", "mean"],
             unit_name="trial",
         )

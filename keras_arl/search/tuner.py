@@ -116,7 +116,7 @@ class LossTuner(keras_tuner.Tuner):
                 the mean fitness, `0` for silence. Defaults to `1`.
 
         Raises:
-            RuntimeError: If every trial of a generation fails.
+            RuntimeError: If every trial of a generation raises an exception.
         """
         self._progress = SearchProgress(self.oracle) if verbose else None
         super().search()
