@@ -244,17 +244,19 @@ class CMAESOracle(keras_tuner.Oracle):
     def _tell_when_complete(self):
         if self.phase == SELECTION or not self._issued:
             return
-        if len(self._issued) < self.popsize * self.tasks:
+        if len(self._issued) < self.stage_size:
             return
         if not self._all_ended():
             return
         self._stop_if_all_raised()
-        fitness = self._aggregate(self._issued, self.tasks)
+        self._tell(self._aggregate(self._issued, self.tasks))
+        self._issued = []
+        self.save()
+
+    def _tell(self, fitness):
         self._evolution.tell(self._generations_asked[-1], fitness)
         self._fitness.append(fitness)
         self._generations_asked.append(self._evolution.ask())
-        self._issued = []
-        self.save()
 
     def _aggregate(self, trial_ids, num_tasks):
         """Mean score of each candidate's trials; `None` where one failed."""
@@ -319,7 +321,7 @@ class CMAESOracle(keras_tuner.Oracle):
         finalists = self._finalists() if self.phase == SELECTION else []
         if (
             not finalists
-            or len(self._issued) < len(finalists) * self.final_tasks
+            or len(self._issued) < self.stage_size
             or not self._all_ended()
         ):
             raise RuntimeError(
@@ -384,9 +386,7 @@ class CMAESOracle(keras_tuner.Oracle):
         super().set_state(state)
         self._begin()
         for fitness in saved["fitness"]:
-            self._evolution.tell(self._generations_asked[-1], fitness)
-            self._fitness.append(fitness)
-            self._generations_asked.append(self._evolution.ask())
+            self._tell(fitness)
         self._issued = list(saved["issued"])
 
     def save(self):

@@ -1,4 +1,5 @@
 import csv
+import importlib.util
 import json
 import os
 import pathlib
@@ -36,6 +37,15 @@ def run(directory, *flags):
         timeout=240,
         env={**os.environ, "KERAS_BACKEND": "tensorflow"},
     )
+
+
+@pytest.fixture(scope="module")
+def program():
+    """The example as a module."""
+    spec = importlib.util.spec_from_file_location("search_oracle", PROGRAM)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +126,27 @@ def test_the_table_holds_the_losses_and_says_where_it_does_not_win(finished):
         behind = f"digits symmetric {rate}." in table
         assert behind == (means[rate]["found"] < best)
         assert f"{100 * means[rate]['found']:.1f}" in table
+
+
+@pytest.mark.parametrize(
+    ("found", "diverged", "said"),
+    [
+        (float("nan"), 3, ["diverged in 3 of 3 runs on digits symmetric 0.3."]),
+        (0.9, 1, ["diverged in 1 of 3 runs"]),
+        (0.8, 0, ["is 5.0 points behind CE on digits symmetric 0.3."]),
+        (0.9, 0, ["is the best in every column."]),
+    ],
+)
+def test_divergence_is_no_win(program, found, diverged, said):
+    task = {"dataset": "digits", "noise": "symmetric", "noise_rate": 0.3}
+    rows = [
+        {**task, "loss": "found", "mean": found, "diverged": diverged},
+        {**task, "loss": "CE", "mean": 0.85, "diverged": 0},
+    ]
+    lines = program.verdict([{**row, "runs": 3} for row in rows]).splitlines()
+    assert len(lines) == len(said)
+    for line, words in zip(lines, said, strict=True):
+        assert words in line
 
 
 @pytest.mark.parametrize(

@@ -128,14 +128,20 @@ def test_the_order_in_which_trials_end_does_not_matter(tmp_path):
     np.testing.assert_array_equal(run(False), run(True))
 
 
-@pytest.mark.parametrize("stop_after", [0, 1, 7, 8, 9, 23, 24, 25, 30])
-def test_resume_equals_uninterrupted(tmp_path, stop_after):
-    settings = {"generations": 3, "popsize": 4, "tasks": 2, "noise": 0.3}
+def whole_and_interrupted(tmp_path, settings, stop_after):
+    """A finished search, and one of the same settings that Ctrl-C ended."""
     whole = toy(tmp_path / "whole", **settings)
     whole.search(verbose=0)
     part = toy(tmp_path / "part", stop_after=stop_after, **settings)
     with pytest.raises(KeyboardInterrupt):
         part.search(verbose=0)
+    return whole, part
+
+
+@pytest.mark.parametrize("stop_after", [0, 1, 7, 8, 9, 23, 24, 25, 30])
+def test_resume_equals_uninterrupted(tmp_path, stop_after):
+    settings = {"generations": 3, "popsize": 4, "tasks": 2, "noise": 0.3}
+    whole, part = whole_and_interrupted(tmp_path, settings, stop_after)
     rest = toy(tmp_path / "part", **settings)
     rest.search(verbose=0)
     # Nothing is run twice, nothing left out.
@@ -150,11 +156,7 @@ def test_resume_equals_uninterrupted(tmp_path, stop_after):
 
 def test_resume_after_a_trial_that_was_written_and_not_issued(tmp_path):
     settings = {"generations": 2, "popsize": 4, "noise": 0.3}
-    whole = toy(tmp_path / "whole", **settings)
-    whole.search(verbose=0)
-    part = toy(tmp_path / "part", stop_after=5, **settings)
-    with pytest.raises(KeyboardInterrupt):
-        part.search(verbose=0)
+    whole = whole_and_interrupted(tmp_path, settings, stop_after=5)[0]
     # As if the process had ended between writing trial 06 and the oracle.
     folder = tmp_path / "part" / "loss_search"
     trial = json.loads((folder / "trial_05" / "trial.json").read_text())
@@ -169,11 +171,7 @@ def test_resume_after_a_trial_that_was_written_and_not_issued(tmp_path):
 
 def test_resume_after_metrics_were_reported_and_the_trial_not_ended(tmp_path):
     settings = {"generations": 2, "popsize": 4, "noise": 0.3}
-    whole = toy(tmp_path / "whole", **settings)
-    whole.search(verbose=0)
-    part = toy(tmp_path / "part", stop_after=5, **settings)
-    with pytest.raises(KeyboardInterrupt):
-        part.search(verbose=0)
+    whole = whole_and_interrupted(tmp_path, settings, stop_after=5)[0]
     path = tmp_path / "part" / "loss_search" / "trial_05" / "trial.json"
     trial = json.loads(path.read_text())
     done = json.loads((path.parents[1] / "trial_04/trial.json").read_text())
