@@ -3,6 +3,9 @@
 import keras
 from keras import ops
 
+from keras_arl.losses.predictions import Logits
+from keras_arl.losses.predictions import Probabilities
+
 
 class ClassificationLoss(keras.losses.Loss):
     """Base of the losses over class probabilities.
@@ -13,8 +16,10 @@ class ClassificationLoss(keras.losses.Loss):
     one-hot or soft. A subclass implements two methods, both returning one
     value per sample:
 
-    * `index_loss(labels, probabilities)`: `labels` int32 of shape `(...)`.
-    * `soft_loss(targets, probabilities)`: `targets` of shape `(..., C)`.
+    * `index_loss(labels, predictions)`: `labels` int32 of shape `(...)`.
+    * `soft_loss(targets, predictions)`: `targets` of shape `(..., C)`.
+
+    `predictions` are `Probabilities` or `Logits` of `predictions.py`.
 
     Computation is in `dtype`, widened to float32 where it is narrower, so that
     a mixed precision policy costs no accuracy and class indices stay exact.
@@ -50,11 +55,11 @@ class ClassificationLoss(keras.losses.Loss):
     def call(self, y_true, y_pred):
         num_classes = _num_classes(y_pred)
         is_index = _is_index_form(y_true, y_pred)
-        probabilities = ops.softmax(y_pred) if self.from_logits else y_pred
+        predictions = (Logits if self.from_logits else Probabilities)(y_pred)
         if not is_index:
             if y_true.shape[-1] is None:
                 y_true = ops.reshape(y_true, ops.shape(y_pred))
-            return self.soft_loss(y_true, probabilities)
+            return self.soft_loss(y_true, predictions)
         if len(y_true.shape) == len(y_pred.shape):
             y_true = ops.squeeze(y_true, axis=-1)
         valid = ops.logical_and(
@@ -63,13 +68,13 @@ class ClassificationLoss(keras.losses.Loss):
         )
         _raise_if_visibly_invalid(y_true, valid, num_classes)
         safe_labels = ops.cast(ops.where(valid, y_true, 0), "int32")
-        losses = self.index_loss(safe_labels, probabilities)
+        losses = self.index_loss(safe_labels, predictions)
         return ops.where(valid, losses, float("nan"))
 
-    def index_loss(self, labels, probabilities):
+    def index_loss(self, labels, predictions):
         raise NotImplementedError
 
-    def soft_loss(self, targets, probabilities):
+    def soft_loss(self, targets, predictions):
         raise NotImplementedError
 
     def get_config(self):

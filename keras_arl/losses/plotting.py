@@ -1,8 +1,9 @@
 """The picture by which robust losses explain themselves."""
 
-import keras
 import numpy as np
 from matplotlib.figure import Figure
+
+from keras_arl.losses import probing
 
 _LOWEST_SLOPE = -3.0
 
@@ -56,19 +57,10 @@ def plot_losses(losses, num_classes=10):
 
 
 def _normalised_curve(loss, p, num_classes):
-    value = _values(loss, p, num_classes)
+    rest = np.repeat((1 - p)[:, None] / (num_classes - 1), num_classes - 1, 1)
+    value = probing.values(
+        loss, np.zeros(len(p)), np.concatenate([p[:, None], rest], axis=1)
+    )
     slope = np.gradient(value, p)
     size = abs(np.interp(1 / num_classes, p, slope)) or 1.0
     return (value - value[-1]) / size, slope / size
-
-
-def _values(loss, p, num_classes):
-    """Per-sample losses at predictions (p, rest shared equally), label 0."""
-    rest = np.repeat((1 - p)[:, None] / (num_classes - 1), num_classes - 1, 1)
-    y_pred = keras.ops.convert_to_tensor(
-        np.concatenate([p[:, None], rest], axis=1).astype("float32")
-    )
-    y_true = keras.ops.zeros((len(p),), dtype="int32")
-    per_sample = loss.call if isinstance(loss, keras.losses.Loss) else loss
-    values = keras.ops.convert_to_numpy(per_sample(y_true, y_pred))
-    return values.astype("float64")

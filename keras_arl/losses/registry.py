@@ -2,21 +2,101 @@
 
 import keras
 
+from keras_arl.losses.active_passive import ActivePassive
 from keras_arl.losses.arl import ARL
+from keras_arl.losses.asymmetric import AEL
+from keras_arl.losses.asymmetric import AGCE
+from keras_arl.losses.asymmetric import AUL
+from keras_arl.losses.bootstrapping import HardBootstrapping
+from keras_arl.losses.bootstrapping import SoftBootstrapping
+from keras_arl.losses.correction import BackwardCorrection
+from keras_arl.losses.correction import ForwardCorrection
+from keras_arl.losses.cross_entropy import CrossEntropy
+from keras_arl.losses.focal import Focal
+from keras_arl.losses.gce import GCE
+from keras_arl.losses.gce import TruncatedGCE
+from keras_arl.losses.mae import MAE
+from keras_arl.losses.normalized import NCE
+from keras_arl.losses.normalized import NFL
+from keras_arl.losses.published import published_settings
+from keras_arl.losses.sce import RCE
+from keras_arl.losses.sce import SCE
+from keras_arl.losses.sparse_regularization import SparseRegularization
+from keras_arl.losses.taylor import TaylorLoss
+from keras_arl.losses.taylor_cross_entropy import TaylorCrossEntropy
 
-_LOSSES = {"arl": ARL}
+# Each with the arguments in which it differs from its class's defaults.
+_SINGLE = {
+    "ael": (AEL, {}),
+    "agce": (AGCE, {}),
+    "arl": (ARL, {}),
+    "aul": (AUL, {}),
+    "backward_correction": (BackwardCorrection, {}),
+    "ce": (CrossEntropy, {}),
+    "focal": (Focal, {}),
+    "forward_correction": (ForwardCorrection, {}),
+    "gce": (GCE, {}),
+    "hard_bootstrapping": (HardBootstrapping, {}),
+    "label_smoothing": (CrossEntropy, {"label_smoothing": 0.1}),
+    "mae": (MAE, {}),
+    "nce": (NCE, {}),
+    "nfl": (NFL, {}),
+    "rce": (RCE, {}),
+    "sce": (SCE, {}),
+    "soft_bootstrapping": (SoftBootstrapping, {}),
+    "taylor": (TaylorLoss, {}),
+    "taylor_ce": (TaylorCrossEntropy, {}),
+    "truncated_gce": (TruncatedGCE, {}),
+}
+# Those that papers report; `get` composes any others too.
+_COMBINED = [
+    *(f"{a}+{p}" for a in ("nce", "nfl") for p in ("mae", "rce")),
+    *(f"{a}+{p}" for a in ("nce", "nfl") for p in ("agce", "aul", "ael")),
+    *(f"{loss}+sr" for loss in ("ce", "focal", "gce")),
+]
+# What the parts of a composed loss have in common.
+_SHARED = ("from_logits", "dtype")
 
 
-def get(identifier, **kwargs):
+def names():
+    """The names of all losses of this package, for `get`.
+
+    `"backward_correction"` and `"forward_correction"` need a `transition`,
+    `"taylor"` its `coefficients`.
+
+    Returns:
+        A list of strings: the single losses, then the combinations that papers
+        report. `get` composes others too.
+
+    Example:
+
+    >>> "gce" in keras_arl.losses.names()
+    True
+    """
+    return [*_SINGLE, *_COMBINED]
+
+
+def get(identifier, dataset=None, **kwargs):
     """Returns a loss by name.
 
-    Keras resolves no third-party loss by a string; this does, and falls back
-    to Keras for its own.
+    `"a+b"` is the `ActivePassive` of the losses named a and b, `"a+sr"` the
+    `SparseRegularization` of the loss named a. Keras resolves no third-party
+    loss by a string; this does, and falls back to Keras for its own. `"mae"`
+    is the `MAE` of this package.
 
     Args:
-        identifier: `"arl"`, the name of a Keras loss, or anything else that
+        identifier: One of `keras_arl.losses.names()`, two of them joined by
+            "+", the name of a Keras loss, or anything else that
             `keras.losses.get` takes; a loss is returned as it is.
-        **kwargs: Arguments of the named loss of this package.
+        dataset: `"mnist"`, `"cifar10"` or `"cifar100"`: take the settings
+            published for it, see `published_settings`. Defaults to `None`: a
+            single loss's defaults, a combination's settings for CIFAR-10 (or
+            its parts' defaults, where none are published).
+        **kwargs: Arguments of the named loss of this package, before the
+            published ones. Arguments of the parts of an `ActivePassive` come
+            as the dictionaries `active` and `passive`, those of a
+            `SparseRegularization` as `loss`; `from_logits` and `dtype` are
+            handed to the parts.
 
     Returns:
         A `keras.losses.Loss`, or what `keras.losses.get` returns.
@@ -26,15 +106,48 @@ def get(identifier, **kwargs):
 
     Example:
 
-    >>> keras_arl.losses.get("arl", from_logits=True).from_logits
-    True
+    >>> loss = keras_arl.losses.get("nce+rce", "cifar100", from_logits=True)
+    >>> loss.alpha, loss.beta, loss.from_logits
+    (10.0, 0.1, True)
     """
-    if isinstance(identifier, str) and identifier.lower() in _LOSSES:
-        return _LOSSES[identifier.lower()](**kwargs)
-    if kwargs:
+    name = identifier.lower() if isinstance(identifier, str) else None
+    if name is None or not set(name.split("+")) <= {*_SINGLE, "sr"}:
+        return _get_from_keras(identifier, dataset, kwargs)
+    if dataset is None and "+" in name:
+        dataset = "cifar10"
+    if dataset is not None:
+        kwargs = {**published_settings(dataset).get(name, {}), **kwargs}
+    if "+" in name:
+        return _compose(name, kwargs)
+    if name == "sr":
+        raise ValueError('"sr" regularises another loss: "ce+sr"')
+    cls, settings = _SINGLE[name]
+    return cls(**{**settings, **kwargs})
+
+
+def _compose(name, kwargs):
+    first, *others = name.split("+")
+    if len(others) != 1 or first == "sr":
         raise ValueError(
-            f"Arguments are accepted for {sorted(_LOSSES)} only. "
-            f"Received: {identifier!r} with {sorted(kwargs)}"
+            'A composed loss is named "a+b" by two losses a and b, or "a+sr". '
+            f"Received: {name!r}"
+        )
+    shared = {key: kwargs.pop(key) for key in _SHARED if key in kwargs}
+    if others == ["sr"]:
+        loss = get(first, **shared, **kwargs.pop("loss", {}))
+        return SparseRegularization(loss, **kwargs)
+    active = get(first, **shared, **kwargs.pop("active", {}))
+    passive = get(others[0], **shared, **kwargs.pop("passive", {}))
+    return ActivePassive(active, passive, **kwargs)
+
+
+def _get_from_keras(identifier, dataset, kwargs):
+    if kwargs or dataset is not None:
+        given = sorted([*kwargs, *([] if dataset is None else ["dataset"])])
+        raise ValueError(
+            "Arguments are accepted for the names in "
+            f"`keras_arl.losses.names()` only. Received: {identifier!r} with "
+            f"{given}"
         )
     if not isinstance(identifier, str):
         return keras.losses.get(identifier)
@@ -42,6 +155,6 @@ def get(identifier, **kwargs):
         return keras.losses.get(identifier)
     except ValueError:
         raise ValueError(
-            f"Unknown loss {identifier!r}: neither one of {sorted(_LOSSES)} "
-            "nor a loss of Keras"
+            f"Unknown loss {identifier!r}: neither one of {names()} nor a "
+            "loss of Keras"
         ) from None

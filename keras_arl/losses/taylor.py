@@ -8,6 +8,7 @@ from keras import ops
 from keras_arl.losses import polynomial
 from keras_arl.losses.classification import ClassificationLoss
 from keras_arl.losses.classification import is_traced
+from keras_arl.losses.predictions import take_labelled
 
 
 @keras.saving.register_keras_serializable(package="keras_arl")
@@ -177,17 +178,16 @@ class TaylorLoss(ClassificationLoss):
             self.coefficients, self.center, self.order, style
         )
 
-    def index_loss(self, labels, probabilities):
+    def index_loss(self, labels, predictions):
         other, target = self._univariate_coefficients()
-        shifted = probabilities - self._read(self._center)[0]
-        labelled = ops.take_along_axis(shifted, labels[..., None], axis=-1)
-        correction = _horner(target - other, ops.squeeze(labelled, axis=-1))
+        shifted = predictions.probabilities - self._read(self._center)[0]
+        correction = _horner(target - other, take_labelled(shifted, labels))
         return ops.sum(_horner(other, shifted), axis=-1) + correction
 
-    def soft_loss(self, targets, probabilities):
+    def soft_loss(self, targets, predictions):
         matrix = self._coefficient_matrix()
         center = self._read(self._center)
-        p, y = probabilities - center[0], targets - center[1]
+        p, y = predictions.probabilities - center[0], targets - center[1]
         total = ops.zeros_like(p)
         for i in range(self.order, 0, -1):
             inner = matrix[i - 1, self.order - i]

@@ -1,8 +1,12 @@
+import keras
 import numpy as np
 import pytest
 
+from keras_arl import losses
 from keras_arl.losses import TaylorLoss
+from keras_arl.losses import asymmetry_ratio
 from keras_arl.losses import is_trainable
+from keras_arl.losses import symmetry_gap
 from tests.losses.reference import value_and_gradient
 
 
@@ -27,6 +31,120 @@ def test_a_polynomial_without_the_label_teaches_nothing():
     assert not is_trainable(TaylorLoss([1.0], order=1), 10)
 
 
-def test_invalid_class_count():
-    with pytest.raises(ValueError, match="num_classes=1"):
-        is_trainable(TaylorLoss([1.0], order=1), 1)
+@pytest.mark.parametrize("from_logits", [False, True])
+@pytest.mark.parametrize("num_classes", [2, 10, 100])
+def test_published_losses_can_teach(num_classes, from_logits):
+    for name in losses.names():
+        if name in ("truncated_gce", "taylor") or "correction" in name:
+            continue
+        loss = losses.get(name, from_logits=from_logits)
+        assert is_trainable(loss, num_classes), name
+
+
+def test_what_cannot_teach():
+    assert not is_trainable(losses.TruncatedGCE(k=0.5), 10)
+    assert is_trainable(losses.TruncatedGCE(k=0.05), 10)
+    assert not is_trainable(lambda y, p: 0.0 * p[:, 0], 10)
+    # Labels that are all read as class 0: it teaches one class and unteaches
+    # the others.
+    transition = np.array([[1.0, 0.0], [0.9, 0.1]])
+    assert is_trainable(losses.ForwardCorrection(transition), 2)
+    ce = keras.losses.SparseCategoricalCrossentropy()
+    assert is_trainable(ce, 10)
+    assert not is_trainable(lambda y, p: ce.call(0 * y, p), 10)
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 10, 100])
+@pytest.mark.parametrize(
+    "name", ["mae", "rce", "nce", "nfl", "nce+mae", "nfl+rce"]
+)
+def test_symmetric_losses_have_no_gap(name, num_classes):
+    assert symmetry_gap(losses.get(name), num_classes) < 1e-5
+    from_logits = losses.get(name, from_logits=True)
+    assert symmetry_gap(from_logits, num_classes) < 1e-5
+
+
+def test_symmetry_gap_in_closed_form():
+    # Cross-entropy's mean over the labels is least, log(C), at the uniform
+    # prediction, and greatest at a corner, where C - 1 labels cost what a
+    # probability of 1e-7 costs, the greatest loss there is.
+    worst = -np.log(1e-7)
+    for num_classes in (2, 10):
+        corner = worst * (num_classes - 1) / num_classes
+        expected = (corner - np.log(num_classes)) / worst
+        for loss in (
+            losses.CrossEntropy(),
+            keras.losses.SparseCategoricalCrossentropy(),
+        ):
+            gap = symmetry_gap(loss, num_classes)
+            assert gap == pytest.approx(expected, abs=1e-3)
+    # GCE: S is least at a corner and greatest at the uniform prediction.
+    q, corner, uniform = 0.7, 0.9 / 0.7, (1 - 0.1**0.7) / 0.7
+    gap = symmetry_gap(losses.GCE(q), 10)
+    assert gap == pytest.approx(abs(uniform - corner) * q, abs=1e-4)
+
+
+def test_symmetry_gap_of_a_constant():
+    assert symmetry_gap(lambda y, p: 0.0 * p[:, 0] + 3.0, 4) == 0.0
+
+
+@pytest.mark.parametrize("num_classes", [2, 10])
+@pytest.mark.parametrize("a", [0.2, 1.0, 6.0])
+@pytest.mark.parametrize("q", [0.2, 0.6, 1.0, 1.5, 3.0])
+def test_published_conditions_of_agce(a, q, num_classes):
+    ratio = asymmetry_ratio(losses.AGCE(a, q), num_classes)
+    expected = 1.0 if q >= 1 else (a / (a + 1)) ** (1 - q)
+    assert ratio == pytest.approx(expected, rel=5e-3)
+
+
+@pytest.mark.parametrize("num_classes", [2, 10])
+@pytest.mark.parametrize("a", [1.5, 3.0, 6.3])
+@pytest.mark.parametrize("q", [0.1, 0.9, 1.0, 1.5, 3.0])
+def test_published_conditions_of_aul(a, q, num_classes):
+    ratio = asymmetry_ratio(losses.AUL(a, q), num_classes)
+    expected = 1.0 if q <= 1 else ((a - 1) / a) ** (q - 1)
+    assert ratio == pytest.approx(expected, rel=5e-3)
+
+
+@pytest.mark.parametrize("a", [0.5, 2.5, 5.0])
+def test_published_condition_of_ael(a):
+    ratio = asymmetry_ratio(losses.AEL(a), 10)
+    assert ratio == pytest.approx(np.exp(-1 / a), rel=5e-3)
+
+
+def test_asymmetry_ratio_of_symmetric_and_unbounded_losses():
+    assert asymmetry_ratio(losses.MAE(), 10) == pytest.approx(1, abs=1e-3)
+    assert 0 < asymmetry_ratio(losses.CrossEntropy(), 10) < 1e-3
+    ratios = [asymmetry_ratio(losses.GCE(q), 10) for q in (0.1, 0.5, 0.9)]
+    assert ratios == sorted(ratios)
+    rising = TaylorLoss([0, -2, 0, 0, 2, 0], order=3)
+    assert asymmetry_ratio(rising, 10) < 0
+
+
+def test_asymmetry_ratio_says_what_a_noisy_minimum_does():
+    # The label 0 is w times as frequent as the label 1. The prediction of the
+    # least expected loss is the corner of class 0 if w > 1 / r.
+    loss = losses.AGCE(a=1.0, q=0.5, reduction=None)
+    ratio = asymmetry_ratio(loss, 2)
+    p = np.linspace(0, 1, 201)
+    predictions = np.stack([p, 1 - p], axis=1)
+    for factor in (0.9, 1.1):
+        w = factor / ratio
+        labels = np.tile([w / (1 + w), 1 / (1 + w)], (201, 1))
+        best = p[np.argmin(loss(labels, predictions))]
+        assert (best == 1.0) == (factor > 1)
+
+
+def test_asymmetry_ratio_needs_classes_that_are_alike():
+    loss = losses.ForwardCorrection(np.array([[0.9, 0.1], [0.4, 0.6]]))
+    with pytest.raises(ValueError, match="treat all classes alike"):
+        asymmetry_ratio(loss, 2)
+
+
+@pytest.mark.parametrize(
+    "function", [is_trainable, symmetry_gap, asymmetry_ratio]
+)
+@pytest.mark.parametrize("num_classes", [1, 2.5, True])
+def test_invalid_class_count(function, num_classes):
+    with pytest.raises(ValueError, match=f"num_classes={num_classes}"):
+        function(losses.MAE(), num_classes)

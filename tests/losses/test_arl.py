@@ -9,7 +9,6 @@ from keras_arl.losses import ARL
 from keras_arl.losses import TaylorLoss
 from keras_arl.losses import arl as arl_module
 from keras_arl.losses import arl_provenance
-from keras_arl.losses import get
 from keras_arl.losses import is_trainable
 
 
@@ -75,20 +74,6 @@ def test_a_saved_model_keeps_its_coefficients(rng, tmp_path, monkeypatch):
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert type(loaded.loss) is ARL
     assert loaded.loss.coefficients == shipped
-
-
-def test_get():
-    assert type(get("arl")) is ARL
-    assert get("ARL", from_logits=True).from_logits
-    assert isinstance(
-        get("CategoricalCrossentropy"), keras.losses.CategoricalCrossentropy
-    )
-    loss = ARL()
-    assert get(loss) is loss
-    with pytest.raises(ValueError, match=r"Unknown loss 'alr'.*arl"):
-        get("alr")
-    with pytest.raises(ValueError, match=r"'mse' with \['from_logits'\]"):
-        get("mse", from_logits=True)
 
 
 def test_equals_the_taylor_loss_of_its_coefficients(rng):

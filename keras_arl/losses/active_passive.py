@@ -1,0 +1,96 @@
+"""Active-passive losses: any two losses, weighted."""
+
+import keras
+
+from keras_arl.losses.classification import ClassificationLoss
+from keras_arl.losses.composition import shared_settings
+from keras_arl.losses.parameters import check_weight
+
+
+@keras.saving.register_keras_serializable(package="keras_arl")
+class ActivePassive(ClassificationLoss):
+    """Active-passive loss: a weighted sum of two losses.
+
+    ```
+    L = alpha * active + beta * passive
+    ```
+
+    An active loss only raises the labelled class's probability (`NCE`, `NFL`);
+    a passive one also lowers the others' (`MAE`, `RCE`, and in the comparisons
+    the asymmetric `AGCE`, `AUL` and `AEL`). Two symmetric parts make a
+    symmetric sum that learns more than either. Any two losses of this package
+    can be composed; `keras_arl.losses.get("nce+rce")` does it by name.
+
+    Args:
+        active: A loss of this package.
+        passive: Another one, with the same `from_logits` and `dtype`, which
+            the sum has too. The parts' `reduction` and `name` play no role.
+        alpha: Weight of the active part, at least 0. Defaults to `1.0`.
+        beta: Weight of the passive part, at least 0. Defaults to `1.0`.
+        reduction: As in `keras.losses.Loss`. Defaults to
+            `"sum_over_batch_size"`.
+        name: Defaults to `"active_passive"`.
+
+    Raises:
+        ValueError: If a part is no loss of this package, the parts differ in
+            `from_logits` or `dtype`, or a weight is negative.
+
+    Example:
+
+    >>> loss = keras_arl.losses.ActivePassive(
+    ...     keras_arl.losses.NCE(), keras_arl.losses.MAE(), alpha=1.0, beta=10.0
+    ... )
+    >>> float(loss(np.array([1]), np.array([[0.5, 0.5]])))
+    10.5
+
+    Reference:
+        - Ma et al., "Normalized Loss Functions for Deep Learning with Noisy
+          Labels", ICML 2020, arXiv 2006.13554
+    """
+
+    def __init__(
+        self,
+        active,
+        passive,
+        alpha=1.0,
+        beta=1.0,
+        reduction="sum_over_batch_size",
+        name="active_passive",
+    ):
+        super().__init__(
+            reduction=reduction,
+            name=name,
+            **shared_settings(active=active, passive=passive),
+        )
+        self.active = active
+        self.passive = passive
+        self.alpha = check_weight("alpha", alpha)
+        self.beta = check_weight("beta", beta)
+
+    def index_loss(self, labels, predictions):
+        return self.alpha * self.active.index_loss(
+            labels, predictions
+        ) + self.beta * self.passive.index_loss(labels, predictions)
+
+    def soft_loss(self, targets, predictions):
+        return self.alpha * self.active.soft_loss(
+            targets, predictions
+        ) + self.beta * self.passive.soft_loss(targets, predictions)
+
+    def get_config(self):
+        return {
+            "active": keras.saving.serialize_keras_object(self.active),
+            "passive": keras.saving.serialize_keras_object(self.passive),
+            "alpha": self.alpha,
+            "beta": self.beta,
+            "reduction": self.reduction,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        parts = {
+            part: keras.saving.deserialize_keras_object(config[part])
+            for part in ("active", "passive")
+        }
+        return cls(**{**config, **parts})

@@ -1,0 +1,189 @@
+"""Asymmetric losses: AGCE, AUL and AEL."""
+
+import keras
+from keras import ops
+
+from keras_arl.losses.parameters import check_number
+from keras_arl.losses.parameters import check_positive
+from keras_arl.losses.pointwise import PointwiseLoss
+
+
+@keras.saving.register_keras_serializable(package="keras_arl")
+class AGCE(PointwiseLoss):
+    """Asymmetric generalised cross-entropy.
+
+    With p_y the labelled class's probability,
+
+    ```
+    L = ((a + 1)^q - (a + p_y)^q) / q
+    ```
+
+    It is completely asymmetric for q >= 1; for q < 1 its asymmetry ratio is
+    (a / (a + 1))^(1 - q), see `keras_arl.losses.asymmetry_ratio`.
+
+    Args:
+        a: Shift, above 0. Defaults to `0.6`, published for CIFAR-10.
+        q: Exponent, above 0. Defaults to `0.6`, published for CIFAR-10.
+        from_logits: Whether predictions are logits. Defaults to `False`:
+            probabilities.
+        reduction: As in `keras.losses.Loss`. Defaults to
+            `"sum_over_batch_size"`.
+        name: Defaults to `"agce"`.
+        dtype: Dtype of the computation, at least float32. Defaults to `None`:
+            Keras's `floatx`.
+
+    Raises:
+        ValueError: If `a` or `q` is not above 0.
+
+    Example:
+
+    >>> loss = keras_arl.losses.AGCE(a=1.0, q=2.0)
+    >>> float(loss(np.array([1]), np.array([[0.5, 0.5]])))
+    0.875
+
+    Reference:
+        - Zhou et al., "Asymmetric Loss Functions for Learning with Noisy
+          Labels", ICML 2021, arXiv 2106.03110
+    """
+
+    def __init__(
+        self,
+        a=0.6,
+        q=0.6,
+        from_logits=False,
+        reduction="sum_over_batch_size",
+        name="agce",
+        dtype=None,
+    ):
+        super().__init__(
+            from_logits=from_logits, reduction=reduction, name=name, dtype=dtype
+        )
+        self.a = check_positive("a", a)
+        self.q = check_positive("q", q)
+
+    def pointwise(self, predictions):
+        return -_power_difference(self.a + 1, -predictions.complements, self.q)
+
+    def get_config(self):
+        return {"a": self.a, "q": self.q, **super().get_config()}
+
+
+@keras.saving.register_keras_serializable(package="keras_arl")
+class AUL(PointwiseLoss):
+    """Asymmetric unhinged loss.
+
+    With p_y the labelled class's probability,
+
+    ```
+    L = ((a - p_y)^q - (a - 1)^q) / q
+    ```
+
+    It is completely asymmetric for q <= 1; for q > 1 its asymmetry ratio is
+    ((a - 1) / a)^(q - 1), see `keras_arl.losses.asymmetry_ratio`.
+
+    Args:
+        a: Shift, above 1. Defaults to `5.5`, published for CIFAR-10.
+        q: Exponent, above 0. Defaults to `3.0`, published for CIFAR-10.
+        from_logits: Whether predictions are logits. Defaults to `False`:
+            probabilities.
+        reduction: As in `keras.losses.Loss`. Defaults to
+            `"sum_over_batch_size"`.
+        name: Defaults to `"aul"`.
+        dtype: Dtype of the computation, at least float32. Defaults to `None`:
+            Keras's `floatx`.
+
+    Raises:
+        ValueError: If `a` is not above 1 or `q` not above 0.
+
+    Example:
+
+    >>> loss = keras_arl.losses.AUL(a=2.0, q=2.0)
+    >>> float(loss(np.array([1]), np.array([[0.5, 0.5]])))
+    0.625
+
+    Reference:
+        - Zhou et al., "Asymmetric Loss Functions for Learning with Noisy
+          Labels", ICML 2021, arXiv 2106.03110
+    """
+
+    def __init__(
+        self,
+        a=5.5,
+        q=3.0,
+        from_logits=False,
+        reduction="sum_over_batch_size",
+        name="aul",
+        dtype=None,
+    ):
+        super().__init__(
+            from_logits=from_logits, reduction=reduction, name=name, dtype=dtype
+        )
+        self.a = check_number("a", a, "a number above 1", lambda x: x > 1)
+        self.q = check_positive("q", q)
+
+    def pointwise(self, predictions):
+        return _power_difference(self.a - 1, predictions.complements, self.q)
+
+    def get_config(self):
+        return {"a": self.a, "q": self.q, **super().get_config()}
+
+
+@keras.saving.register_keras_serializable(package="keras_arl")
+class AEL(PointwiseLoss):
+    """Asymmetric exponential loss.
+
+    With p_y the labelled class's probability,
+
+    ```
+    L = exp(-p_y / a)
+    ```
+
+    Its asymmetry ratio is exp(-1 / a), see `keras_arl.losses.asymmetry_ratio`.
+
+    Args:
+        a: Scale, above 0. Defaults to `2.5`, published for CIFAR-10.
+        from_logits: Whether predictions are logits. Defaults to `False`:
+            probabilities.
+        reduction: As in `keras.losses.Loss`. Defaults to
+            `"sum_over_batch_size"`.
+        name: Defaults to `"ael"`.
+        dtype: Dtype of the computation, at least float32. Defaults to `None`:
+            Keras's `floatx`.
+
+    Raises:
+        ValueError: If `a` is not above 0.
+
+    Example:
+
+    >>> loss = keras_arl.losses.AEL(a=0.5)
+    >>> round(float(loss(np.array([1]), np.array([[0.5, 0.5]]))), 4)
+    0.3679
+
+    Reference:
+        - Zhou et al., "Asymmetric Loss Functions for Learning with Noisy
+          Labels", ICML 2021, arXiv 2106.03110
+    """
+
+    def __init__(
+        self,
+        a=2.5,
+        from_logits=False,
+        reduction="sum_over_batch_size",
+        name="ael",
+        dtype=None,
+    ):
+        super().__init__(
+            from_logits=from_logits, reduction=reduction, name=name, dtype=dtype
+        )
+        self.a = check_positive("a", a)
+
+    def pointwise(self, predictions):
+        return ops.exp(-predictions.probabilities / self.a)
+
+    def get_config(self):
+        return {"a": self.a, **super().get_config()}
+
+
+def _power_difference(base, x, q):
+    """((base + x)^q - base^q) / q, without cancellation for small x."""
+    return base**q * ops.expm1(q * ops.log1p(x / base)) / q

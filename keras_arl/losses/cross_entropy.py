@@ -1,0 +1,84 @@
+"""Cross-entropy, the loss that the others are compared with."""
+
+import keras
+from keras import ops
+
+from keras_arl.losses.classification import ClassificationLoss
+from keras_arl.losses.parameters import check_fraction
+
+
+@keras.saving.register_keras_serializable(package="keras_arl")
+class CrossEntropy(ClassificationLoss):
+    """Cross-entropy, with label smoothing where it is asked for.
+
+    With p the class probabilities, y the one-hot or soft label and s the
+    smoothing,
+
+    ```
+    L = - sum over c of ((1 - s) * y_c + s / C) * log(p_c)
+    ```
+
+    as `keras.losses.CategoricalCrossentropy` computes it.
+
+    Args:
+        label_smoothing: Share s of the label that is spread evenly over all
+            classes, in [0, 1]. Defaults to `0.0`; `0.1` is the published one
+            (`keras_arl.losses.get("label_smoothing")`).
+        from_logits: Whether predictions are logits. Defaults to `False`:
+            probabilities.
+        reduction: As in `keras.losses.Loss`. Defaults to
+            `"sum_over_batch_size"`.
+        name: Defaults to `"cross_entropy"`.
+        dtype: Dtype of the computation, at least float32. Defaults to `None`:
+            Keras's `floatx`.
+
+    Raises:
+        ValueError: If `label_smoothing` is outside [0, 1].
+
+    Example:
+
+    >>> loss = keras_arl.losses.CrossEntropy(label_smoothing=0.1)
+    >>> round(float(loss(np.array([1]), np.array([[0.2, 0.8]]))), 4)
+    0.2925
+
+    Reference:
+        - Szegedy et al., "Rethinking the Inception Architecture for Computer
+          Vision", CVPR 2016, arXiv 1512.00567
+    """
+
+    def __init__(
+        self,
+        label_smoothing=0.0,
+        from_logits=False,
+        reduction="sum_over_batch_size",
+        name="cross_entropy",
+        dtype=None,
+    ):
+        super().__init__(
+            from_logits=from_logits, reduction=reduction, name=name, dtype=dtype
+        )
+        self.label_smoothing = check_fraction(
+            "label_smoothing", label_smoothing
+        )
+
+    def index_loss(self, labels, predictions):
+        labelled = predictions.of_labelled(labels).log_probabilities
+        return self._smoothed(labelled, predictions)
+
+    def soft_loss(self, targets, predictions):
+        labelled = ops.sum(targets * predictions.log_probabilities, axis=-1)
+        return self._smoothed(labelled, predictions)
+
+    def _smoothed(self, labelled, predictions):
+        if self.label_smoothing == 0:
+            return -labelled
+        mean = ops.mean(predictions.log_probabilities, axis=-1)
+        return (self.label_smoothing - 1) * labelled - (
+            self.label_smoothing * mean
+        )
+
+    def get_config(self):
+        return {
+            "label_smoothing": self.label_smoothing,
+            **super().get_config(),
+        }

@@ -1,0 +1,76 @@
+"""Focal loss."""
+
+import keras
+from keras import ops
+
+from keras_arl.losses.parameters import check_weight
+from keras_arl.losses.pointwise import PointwiseLoss
+
+
+@keras.saving.register_keras_serializable(package="keras_arl")
+class Focal(PointwiseLoss):
+    """Focal loss: cross-entropy that turns away from what is learned.
+
+    With p_y the labelled class's probability,
+
+    ```
+    L = - (1 - p_y)^gamma * log(p_y)
+    ```
+
+    It is `keras.losses.CategoricalFocalCrossentropy(alpha=1.0)`; weights of
+    the classes are `class_weight` of `model.fit`.
+
+    Args:
+        gamma: Focus on what is not learned yet, at least 0; 0 is
+            cross-entropy. Defaults to `2.0`. The comparisons of robust losses
+            use 0.5.
+        from_logits: Whether predictions are logits. Defaults to `False`:
+            probabilities.
+        reduction: As in `keras.losses.Loss`. Defaults to
+            `"sum_over_batch_size"`.
+        name: Defaults to `"focal"`.
+        dtype: Dtype of the computation, at least float32. Defaults to `None`:
+            Keras's `floatx`.
+
+    Raises:
+        ValueError: If `gamma` is negative.
+
+    Example:
+
+    >>> loss = keras_arl.losses.Focal()
+    >>> round(float(loss(np.array([1]), np.array([[0.5, 0.5]]))), 4)
+    0.1733
+
+    Reference:
+        - Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017,
+          arXiv 1708.02002
+    """
+
+    def __init__(
+        self,
+        gamma=2.0,
+        from_logits=False,
+        reduction="sum_over_batch_size",
+        name="focal",
+        dtype=None,
+    ):
+        super().__init__(
+            from_logits=from_logits, reduction=reduction, name=name, dtype=dtype
+        )
+        self.gamma = check_weight("gamma", gamma)
+
+    def pointwise(self, predictions):
+        return focal(predictions, self.gamma)
+
+    def get_config(self):
+        return {"gamma": self.gamma, **super().get_config()}
+
+
+def focal(predictions, gamma):
+    """The focal loss of each of the predictions."""
+    # The bound keeps the slope of the power finite at p = 1, where gamma is
+    # below 1; the logarithm there is 0.
+    focus = ops.power(
+        ops.maximum(predictions.complements, keras.config.epsilon()), gamma
+    )
+    return -focus * predictions.log_probabilities

@@ -1,0 +1,93 @@
+"""Predictions in the forms that losses need, each computed when asked for.
+
+A loss may want the probabilities, their logarithms or their complements, of
+all classes or of the labelled one. From logits each of these is computed so
+that a saturated softmax loses no digits and no gradient; from probabilities
+the logarithm is bounded at Keras's epsilon, as in Keras's own losses.
+"""
+
+import functools
+
+import keras
+from keras import ops
+
+
+class Probabilities:
+    """Predictions that came as probabilities."""
+
+    def __init__(self, values):
+        self.probabilities = values
+
+    @functools.cached_property
+    def log_probabilities(self):
+        return self.log(self.probabilities)
+
+    @property
+    def logits(self):
+        return self.log_probabilities
+
+    @functools.cached_property
+    def complements(self):
+        """1 - p."""
+        return 1 - self.probabilities
+
+    def log(self, probabilities):
+        """The logarithm of sums of these probabilities, bounded at 0."""
+        return ops.log(ops.maximum(probabilities, keras.config.epsilon()))
+
+    def of_labelled(self, labels):
+        """The predictions of the labelled class, without the class axis."""
+        return Probabilities(take_labelled(self.probabilities, labels))
+
+
+class LogProbabilities:
+    """Predictions that came as logarithms of probabilities."""
+
+    def __init__(self, values):
+        self.log_probabilities = values
+
+    @functools.cached_property
+    def probabilities(self):
+        return ops.exp(self.log_probabilities)
+
+    @functools.cached_property
+    def complements(self):
+        return -ops.expm1(self.log_probabilities)
+
+    def log(self, probabilities):
+        # Of float32, the smallest order of size with a finite reciprocal.
+        return ops.log(ops.maximum(probabilities, 1e-37))
+
+
+class Logits(LogProbabilities):
+    """Predictions that came as logits."""
+
+    def __init__(self, values):
+        self.logits = values
+
+    @functools.cached_property
+    def log_probabilities(self):
+        return ops.log_softmax(self.logits)
+
+    @functools.cached_property
+    def probabilities(self):
+        # A softmax with one division a sample instead of one a class. XLA
+        # would repeat the division wherever the probabilities are used.
+        exponentials = ops.exp(self.logits - self._largest)
+        return exponentials * (1 / ops.sum(exponentials, -1, keepdims=True))
+
+    @functools.cached_property
+    def _largest(self):
+        return ops.stop_gradient(ops.max(self.logits, axis=-1, keepdims=True))
+
+    def of_labelled(self, labels):
+        # Only the labelled entry of a log-softmax.
+        exponentials = ops.exp(self.logits - self._largest)
+        shifted = take_labelled(self.logits, labels) - self._largest[..., 0]
+        return LogProbabilities(shifted - ops.log(ops.sum(exponentials, -1)))
+
+
+def take_labelled(values, labels):
+    """Entries of the last axis at class indices."""
+    taken = ops.take_along_axis(values, labels[..., None], axis=-1)
+    return ops.squeeze(taken, axis=-1)

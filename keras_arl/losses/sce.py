@@ -1,0 +1,155 @@
+"""Reverse and symmetric cross-entropy."""
+
+import math
+
+import keras
+from keras import ops
+
+from keras_arl.losses.classification import ClassificationLoss
+from keras_arl.losses.cross_entropy import CrossEntropy
+from keras_arl.losses.parameters import check_number
+from keras_arl.losses.parameters import check_weight
+from keras_arl.losses.pointwise import PointwiseLoss
+
+
+@keras.saving.register_keras_serializable(package="keras_arl")
+class RCE(PointwiseLoss):
+    """Reverse cross-entropy: label and prediction change places.
+
+    With p the class probabilities, y the label, p_y the labelled class's
+    probability, and A in the place of log(0),
+
+    ```
+    L = - sum over c of p_c * max(log(y_c), A) = -A * (1 - p_y)
+    ```
+
+    the second for class indices and one-hot labels: MAE times -A / 2.
+
+    Args:
+        log_zero: A, a number below 0. Defaults to `-4.0`, as published. The
+            authors' programs clip labels at 1e-4, which is A = -9.21.
+        from_logits: Whether predictions are logits. Defaults to `False`:
+            probabilities.
+        reduction: As in `keras.losses.Loss`. Defaults to
+            `"sum_over_batch_size"`.
+        name: Defaults to `"rce"`.
+        dtype: Dtype of the computation, at least float32. Defaults to `None`:
+            Keras's `floatx`.
+
+    Raises:
+        ValueError: If `log_zero` is not below 0.
+
+    Example:
+
+    >>> loss = keras_arl.losses.RCE()
+    >>> float(loss(np.array([1]), np.array([[0.25, 0.75]])))
+    1.0
+
+    Reference:
+        - Wang et al., "Symmetric Cross Entropy for Robust Learning with Noisy
+          Labels", ICCV 2019, arXiv 1908.06112
+    """
+
+    def __init__(
+        self,
+        log_zero=-4.0,
+        from_logits=False,
+        reduction="sum_over_batch_size",
+        name="rce",
+        dtype=None,
+    ):
+        super().__init__(
+            from_logits=from_logits, reduction=reduction, name=name, dtype=dtype
+        )
+        self.log_zero = _check_log_zero(log_zero)
+
+    def pointwise(self, predictions):
+        return -self.log_zero * predictions.complements
+
+    def soft_loss(self, targets, predictions):
+        log_targets = ops.log(ops.maximum(targets, math.exp(self.log_zero)))
+        return -ops.sum(predictions.probabilities * log_targets, axis=-1)
+
+    def get_config(self):
+        return {"log_zero": self.log_zero, **super().get_config()}
+
+
+@keras.saving.register_keras_serializable(package="keras_arl")
+class SCE(ClassificationLoss):
+    """Symmetric cross-entropy: cross-entropy and its reverse.
+
+    ```
+    L = alpha * CE + beta * RCE
+    ```
+
+    with CE of `CrossEntropy` and RCE of `keras_arl.losses.RCE`.
+
+    Args:
+        alpha: Weight of the cross-entropy, at least 0. Defaults to `0.1`,
+            published for CIFAR-10; 6.0 for CIFAR-100.
+        beta: Weight of the reverse cross-entropy, at least 0. Defaults to
+            `1.0`, published for CIFAR-10; 0.1 for CIFAR-100.
+        log_zero: A of the reverse cross-entropy, below 0. Defaults to `-4.0`.
+        from_logits: Whether predictions are logits. Defaults to `False`:
+            probabilities.
+        reduction: As in `keras.losses.Loss`. Defaults to
+            `"sum_over_batch_size"`.
+        name: Defaults to `"sce"`.
+        dtype: Dtype of the computation, at least float32. Defaults to `None`:
+            Keras's `floatx`.
+
+    Raises:
+        ValueError: If a weight is negative or `log_zero` is not below 0.
+
+    Example:
+
+    >>> loss = keras_arl.losses.SCE(alpha=0.0, beta=2.0)
+    >>> float(loss(np.array([1]), np.array([[0.25, 0.75]])))
+    2.0
+
+    Reference:
+        - Wang et al., "Symmetric Cross Entropy for Robust Learning with Noisy
+          Labels", ICCV 2019, arXiv 1908.06112
+    """
+
+    def __init__(
+        self,
+        alpha=0.1,
+        beta=1.0,
+        log_zero=-4.0,
+        from_logits=False,
+        reduction="sum_over_batch_size",
+        name="sce",
+        dtype=None,
+    ):
+        super().__init__(
+            from_logits=from_logits, reduction=reduction, name=name, dtype=dtype
+        )
+        self.alpha = check_weight("alpha", alpha)
+        self.beta = check_weight("beta", beta)
+        self._forward = CrossEntropy()
+        self._reverse = RCE(log_zero)
+
+    def index_loss(self, labels, predictions):
+        return self.alpha * self._forward.index_loss(
+            labels, predictions
+        ) + self.beta * self._reverse.index_loss(labels, predictions)
+
+    def soft_loss(self, targets, predictions):
+        return self.alpha * self._forward.soft_loss(
+            targets, predictions
+        ) + self.beta * self._reverse.soft_loss(targets, predictions)
+
+    def get_config(self):
+        return {
+            "alpha": self.alpha,
+            "beta": self.beta,
+            "log_zero": self._reverse.log_zero,
+            **super().get_config(),
+        }
+
+
+def _check_log_zero(log_zero):
+    return check_number(
+        "log_zero", log_zero, "a number below 0", lambda x: x < 0
+    )

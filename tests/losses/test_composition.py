@@ -1,0 +1,144 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_arl import losses
+from keras_arl.losses import ActivePassive
+from keras_arl.losses import SparseRegularization
+from keras_arl.losses import SparseRegularizationSchedule
+from tests.losses.reference import to_numpy
+
+BACKEND = keras.config.backend()
+
+
+def test_any_two_losses_can_be_composed(rng):
+    p = rng.dirichlet(np.ones(4), size=16)
+    labels = rng.integers(4, size=16)
+    soft = rng.dirichlet(np.ones(4), size=16)
+    parts = [
+        losses.ARL(),
+        losses.get("nce+rce"),
+        losses.get("ce+sr"),
+        losses.ForwardCorrection(np.eye(4)),
+    ]
+    for active in parts:
+        for passive in parts:
+            loss = ActivePassive(active, passive, 2.0, 0.5, reduction="sum")
+            for y_true in (labels, soft):
+                expected = 2 * to_numpy(active(y_true, p)) + 0.5 * to_numpy(
+                    passive(y_true, p)
+                )
+                np.testing.assert_allclose(
+                    to_numpy(loss(y_true, p)), 16 * expected, rtol=1e-4
+                )
+
+
+def test_parts_must_agree():
+    with pytest.raises(
+        ValueError,
+        match=r"agree on `from_logits`.*active with.*True.*passive with.*False",
+    ):
+        ActivePassive(losses.NCE(from_logits=True), losses.MAE())
+    both = ActivePassive(
+        losses.NCE(from_logits=True), losses.MAE(from_logits=True)
+    )
+    assert both.from_logits
+    if BACKEND != "jax":
+        with pytest.raises(ValueError, match=r"`dtype`.*float64"):
+            ActivePassive(losses.NCE(dtype="float64"), losses.MAE())
+
+
+@pytest.mark.parametrize("part", ["nce", None, keras.losses.MeanSquaredError()])
+def test_parts_must_be_losses_of_this_package(part):
+    with pytest.raises(ValueError, match="`passive` must be a loss"):
+        ActivePassive(losses.NCE(), part)
+    with pytest.raises(ValueError, match="`loss` must be a loss"):
+        SparseRegularization(part)
+
+
+def test_a_temperature_sharpens(rng):
+    p = rng.dirichlet(np.ones(4), size=16)
+    labels = p.argmax(axis=1)
+    sharp = SparseRegularization(losses.MAE(), temperature=0.5, weight=0.0)
+    blunt = SparseRegularization(losses.MAE(), temperature=2.0, weight=0.0)
+    plain = losses.MAE()
+    assert float(sharp(labels, p)) < float(plain(labels, p))
+    assert float(plain(labels, p)) < float(blunt(labels, p))
+
+
+class Recorder(keras.callbacks.Callback):
+    def __init__(self, loss):
+        super().__init__()
+        self.loss, self.weights = loss, []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.weights.append(self.loss.current_weight)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_schedule_reaches_a_compiled_model(rng, jit_compile):
+    if jit_compile and BACKEND == "torch":
+        pytest.skip("no compiler wanted here")
+    model = keras.Sequential(
+        [keras.Input((2,)), keras.layers.Dense(3, activation="softmax")]
+    )
+    loss = SparseRegularization(
+        losses.MAE(), temperature=1.0, p=0.5, weight=1.0
+    )
+    model.compile(
+        optimizer=keras.optimizers.SGD(0.0), loss=loss, jit_compile=jit_compile
+    )
+    x = rng.normal(size=(8, 2)).astype("float32")
+    labels = rng.integers(3, size=8)
+    recorder = Recorder(loss)
+    schedule = SparseRegularizationSchedule(loss, growth=2.0, every=2)
+
+    def fit(epochs, initial_epoch=0):
+        return model.fit(
+            x,
+            labels,
+            batch_size=8,
+            epochs=epochs,
+            initial_epoch=initial_epoch,
+            validation_data=(x, labels),
+            callbacks=[schedule, recorder],
+            verbose=0,
+        ).history
+
+    history = fit(5)
+    assert recorder.weights == [1.0, 1.0, 2.0, 2.0, 4.0]
+    p = to_numpy(model(x))
+    mae = np.mean(2 - 2 * p[np.arange(8), labels])
+    norm = np.mean(np.sum(np.sqrt(p), axis=1))
+    expected = mae + norm * np.array([1.0, 1.0, 2.0, 2.0, 4.0])
+    np.testing.assert_allclose(history["loss"], expected, rtol=1e-4)
+    np.testing.assert_allclose(history["val_loss"], expected, rtol=1e-4)
+    # It goes by the epoch, so that an interrupted training can go on.
+    fit(8, initial_epoch=6)
+    assert recorder.weights[5:] == [8.0, 8.0]
+
+
+def test_a_loaded_regularisation_starts_from_the_first_weight(tmp_path):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+    loss = losses.get("ce+sr", from_logits=True, weight=1.5)
+    loss.current_weight = 6.0
+    model.compile(optimizer="sgd", loss=loss)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras").loss
+    assert (loaded.weight, loaded.current_weight) == (1.5, 1.5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"growth": 0.5}, r"`growth`.*at least 1.*growth=0\.5"),
+        ({"every": 0}, "`every`.*at least 1.*every=0"),
+        ({"every": 1.5}, r"`every`.*integer.*every=1\.5"),
+    ],
+)
+def test_invalid_schedules(arguments, message):
+    loss = losses.get("ce+sr")
+    with pytest.raises(ValueError, match=message):
+        SparseRegularizationSchedule(loss, **arguments)
+    with pytest.raises(ValueError, match="must be a SparseRegularization"):
+        SparseRegularizationSchedule(losses.MAE())

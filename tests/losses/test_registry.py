@@ -1,0 +1,104 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_arl import losses
+from keras_arl.losses import get
+
+
+def test_names_give_their_losses():
+    assert type(get("arl")) is losses.ARL
+    assert get("ARL", from_logits=True).from_logits
+    assert get("label_smoothing").label_smoothing == 0.1
+    assert get("label_smoothing", label_smoothing=0.3).label_smoothing == 0.3
+    assert type(get("mae")) is losses.MAE
+    loss = get("nfl+aul", passive={"a": 3}, active={"gamma": 1}, beta=2)
+    assert type(loss) is losses.ActivePassive
+    assert (loss.active.gamma, loss.passive.a, loss.beta) == (1.0, 3.0, 2.0)
+    loss = get("sce+sr", loss={"alpha": 2}, temperature=0.2, reduction="sum")
+    assert type(loss) is losses.SparseRegularization
+    assert (loss.loss.alpha, loss.temperature) == (2.0, 0.2)
+    assert loss.reduction == "sum"
+
+
+def test_every_exported_loss_is_registered():
+    exported = {
+        thing
+        for name in losses.__all__
+        if isinstance(thing := getattr(losses, name), type)
+        and issubclass(thing, keras.losses.Loss)
+    }
+    arguments = {
+        "backward_correction": {"transition": np.eye(2)},
+        "forward_correction": {"transition": np.eye(2)},
+        "taylor": {"coefficients": np.zeros(10)},
+    }
+    registered = {
+        type(get(name, **arguments.get(name, {}))) for name in losses.names()
+    }
+    assert registered == exported
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "cifar10", "cifar100"])
+def test_published_settings_are_arguments_of_their_losses(dataset):
+    for name, settings in losses.published_settings(dataset).items():
+        if name == "sparse_regularization_schedule":
+            losses.SparseRegularizationSchedule(get("ce+sr"), **settings)
+            continue
+        assert name in losses.names()
+        config = get(name, dataset=dataset).get_config()
+        for key, value in settings.items():
+            part = config[key]
+            if isinstance(value, dict):
+                assert value.items() <= part["config"].items()
+            else:
+                assert part == value
+
+
+def test_published_settings_by_dataset():
+    # Wang et al. 2019, Ma et al. 2020 and Zhou et al. 2021.
+    sce = get("sce", "cifar100")
+    assert (sce.alpha, sce.beta) == (6.0, 0.1)
+    nce_rce = get("nce+rce", "mnist", from_logits=True)
+    assert (nce_rce.alpha, nce_rce.beta) == (1.0, 10.0)
+    assert nce_rce.from_logits
+    aul = get("nce+aul", "cifar100")
+    assert (aul.alpha, aul.beta) == (10.0, 0.015)
+    assert (aul.passive.a, aul.passive.q) == (6.0, 3.0)
+    assert get("nce+aul", "cifar100", beta=1).beta == 1.0
+    assert get("gce", "cifar100").q == 0.7
+
+
+def test_published_settings_cannot_be_changed_from_outside():
+    losses.published_settings("mnist")["sce"]["alpha"] = 100.0
+    assert get("sce", "mnist").alpha == 0.01
+
+
+def test_losses_of_keras():
+    assert isinstance(
+        get("CategoricalCrossentropy"), keras.losses.CategoricalCrossentropy
+    )
+    loss = losses.ARL()
+    assert get(loss) is loss
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("alr",), r"Unknown loss 'alr'.*arl"),
+        (("nce+alr",), r"Unknown loss 'nce\+alr'"),
+        (("nce+mae+rce",), r'named "a\+b".*nce\+mae\+rce'),
+        (("sr",), '"sr" regularises another loss'),
+        (("sr+ce",), r'named "a\+b"'),
+        (("gce", "imagenet"), "published for.*dataset='imagenet'"),
+        (("mse", "mnist"), r"'mse' with \['dataset'\]"),
+    ],
+)
+def test_unknown_names(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        get(*arguments)
+
+
+def test_arguments_for_losses_of_keras():
+    with pytest.raises(ValueError, match=r"'mse' with \['from_logits'\]"):
+        get("mse", from_logits=True)
