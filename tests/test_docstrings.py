@@ -8,6 +8,7 @@ import tempfile
 import keras
 import numpy as np
 import pytest
+import sklearn.datasets
 import tensorflow as tf
 
 import keras_arl
@@ -42,6 +43,7 @@ def test_examples(name, tmp_path, monkeypatch):
         "keras_arl": keras_arl,
         "np": np,
         "os": os,
+        "sklearn": sklearn,
         "tempfile": tempfile,
         "tf": tf,
     }

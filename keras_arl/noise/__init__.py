@@ -2,6 +2,11 @@
 
 from keras_arl.noise.corruption import corrupt_labels
 from keras_arl.noise.corruption import with_noisy_labels
+from keras_arl.noise.estimation import estimate_transition
+from keras_arl.noise.instance_dependent import instance_dependent_labels
+from keras_arl.noise.instance_dependent import with_instance_dependent_labels
+from keras_arl.noise.measurement import NoiseReport
+from keras_arl.noise.measurement import measure_noise
 from keras_arl.noise.transition import CIFAR10_MAPPING
 from keras_arl.noise.transition import FASHION_MNIST_MAPPING
 from keras_arl.noise.transition import MNIST_MAPPING
@@ -14,10 +19,15 @@ __all__ = [
     "CIFAR10_MAPPING",
     "FASHION_MNIST_MAPPING",
     "MNIST_MAPPING",
+    "NoiseReport",
     "asymmetric",
     "check_transition",
     "corrupt_labels",
+    "estimate_transition",
+    "instance_dependent_labels",
+    "measure_noise",
     "pair_flip",
     "symmetric",
+    "with_instance_dependent_labels",
     "with_noisy_labels",
 ]

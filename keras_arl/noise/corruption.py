@@ -6,16 +6,18 @@ matrix. Epochs, shuffling, batching and parallel calls cannot change it, and
 arrays and `tf.data` pipelines of the same examples get the same labels.
 """
 
-import numbers
-
 import numpy as np
 
+from keras_arl.noise.labels import check_fits
+from keras_arl.noise.labels import check_labels
+from keras_arl.noise.pipelines import check_cardinality
+from keras_arl.noise.pipelines import check_order_is_stable
+from keras_arl.noise.pipelines import check_pairs
+from keras_arl.noise.streams import generator
 from keras_arl.noise.transition import check_transition
 
 # Keeps this stream apart from others of the same seed.
 _PURPOSE = 0x6C6162656C
-# Labels compared when a pipeline is checked for a stable order.
-_PROBE = 64
 
 
 def corrupt_labels(labels, transition, seed):
@@ -39,22 +41,9 @@ def corrupt_labels(labels, transition, seed):
     >>> keras_arl.noise.corrupt_labels(np.arange(10), T, seed=0)
     array([0, 1, 3, 3, 5, 6, 6, 8, 8, 9])
     """
-    labels = np.asarray(labels)
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(
-            "Labels must be an integer array of shape (n,). "
-            f"Received: shape {labels.shape}, dtype {labels.dtype}"
-        )
     thresholds = _thresholds(transition)
-    num_classes = len(thresholds)
-    outside = (labels < 0) | (labels >= num_classes)
-    if outside.any():
-        raise ValueError(
-            f"Labels must be in 0..{num_classes - 1}, the classes of the "
-            f"transition matrix. Received: {labels[outside][:5].tolist()}"
-        )
-    uniforms = _uniforms(seed, len(labels))
-    _check_fits(num_classes, labels.dtype)
+    labels = check_labels(labels, len(thresholds))
+    uniforms = generator(seed, _PURPOSE).random(len(labels))
     noisy = np.empty_like(labels)
     for true_class, row in enumerate(thresholds):
         members = labels == true_class
@@ -100,11 +89,11 @@ def with_noisy_labels(dataset, transition, seed):
 
     thresholds = _thresholds(transition)
     num_classes = len(thresholds)
-    label_spec = _check_pairs(dataset)
-    _check_fits(num_classes, label_spec.dtype.as_numpy_dtype)
-    cardinality = _check_cardinality(dataset)
-    _check_order_is_stable(dataset)
-    uniforms = tf.constant(_uniforms(seed, cardinality))
+    label_spec = check_pairs(dataset)
+    check_fits(num_classes, label_spec.dtype.as_numpy_dtype)
+    cardinality = check_cardinality(dataset)
+    check_order_is_stable(dataset)
+    uniforms = tf.constant(generator(seed, _PURPOSE).random(cardinality))
     thresholds = tf.constant(thresholds)
     message = (
         f"Labels must be in 0..{num_classes - 1}, the classes of the "
@@ -136,71 +125,3 @@ def _thresholds(transition):
     for row, column in enumerate(last):
         thresholds[row, column:] = 1.0
     return thresholds
-
-
-def _uniforms(seed, count):
-    if (
-        not isinstance(seed, numbers.Integral)
-        or isinstance(seed, bool)
-        or seed < 0
-    ):
-        raise ValueError(
-            f"`seed` must be a non-negative integer. Received: seed={seed!r}"
-        )
-    # Not the plain stream of the seed: data drawn from `default_rng(seed)`
-    # would then decide which of its own labels are wrong.
-    sequence = np.random.SeedSequence([_PURPOSE, int(seed)])
-    return np.random.Generator(np.random.PCG64(sequence)).random(count)
-
-
-def _check_pairs(dataset):
-    spec = dataset.element_spec
-    if not isinstance(spec, tuple) or len(spec) != 2:
-        raise ValueError(
-            "The dataset must yield pairs (image, label). "
-            f"Received: element_spec={spec}"
-        )
-    label = spec[1]
-    if not hasattr(label, "shape") or label.shape.rank != 0:
-        raise ValueError(
-            "Labels must be integer scalars: apply noise before batching, and "
-            f"to class indices. Received: label spec {label}"
-        )
-    if not label.dtype.is_integer:
-        raise ValueError(
-            f"Labels must be integers. Received: label spec {label}"
-        )
-    return label
-
-
-def _check_fits(num_classes, dtype):
-    if num_classes - 1 > np.iinfo(dtype).max:
-        raise ValueError(
-            f"Labels of dtype {np.dtype(dtype)} cannot hold {num_classes} "
-            "classes, the size of the transition matrix."
-        )
-
-
-def _check_cardinality(dataset):
-    cardinality = int(dataset.cardinality())
-    if cardinality < 0:
-        kind = "infinite" if cardinality == -1 else "unknown"
-        raise ValueError(
-            "The dataset must have a known, finite cardinality, so that each "
-            "example keeps one label: apply noise before `repeat`, and "
-            "`tf.data.experimental.assert_cardinality` after `filter` or "
-            f"`from_generator`. Received: {kind} cardinality"
-        )
-    return cardinality
-
-
-def _check_order_is_stable(dataset):
-    labels = dataset.map(lambda image, label: label).take(_PROBE)
-    first, second = (list(labels.as_numpy_iterator()) for _ in range(2))
-    if first != second:
-        raise ValueError(
-            "The dataset yields its labels in another order at each pass, so "
-            "that an example could not keep one label: apply noise before "
-            "`shuffle`. Received: two passes that differ within the first "
-            f"{_PROBE} elements"
-        )

@@ -44,8 +44,8 @@ def symmetric(rate, num_classes):
            [0.2, 0.6, 0.2],
            [0.2, 0.2, 0.6]])
     """
-    _check_rate(rate)
-    _check_num_classes(num_classes)
+    check_rate(rate)
+    check_num_classes(num_classes)
     matrix = np.full((num_classes, num_classes), rate / (num_classes - 1))
     np.fill_diagonal(matrix, 1 - rate)
     return matrix
@@ -74,7 +74,7 @@ def pair_flip(rate, num_classes):
     Reference:
         - Han et al., "Co-teaching", NeurIPS 2018, arXiv 1804.06872
     """
-    _check_num_classes(num_classes)
+    check_num_classes(num_classes)
     mapping = {i: (i + 1) % num_classes for i in range(num_classes)}
     return asymmetric(rate, mapping, num_classes)
 
@@ -110,8 +110,8 @@ def asymmetric(rate, mapping, num_classes):
         - Zhang & Sabuncu, "Generalized Cross Entropy Loss for Training Deep
           Neural Networks with Noisy Labels", NeurIPS 2018, arXiv 1805.07836
     """
-    _check_rate(rate)
-    _check_num_classes(num_classes)
+    check_rate(rate)
+    check_num_classes(num_classes)
     matrix = np.eye(num_classes)
     for true, wrong in mapping.items():
         for label in (true, wrong):
@@ -167,7 +167,8 @@ def check_transition(transition):
     return matrix
 
 
-def _check_rate(rate):
+def check_rate(rate):
+    """Raises unless a noise rate is a number in [0, 1)."""
     if (
         not isinstance(rate, numbers.Real)
         or isinstance(rate, bool)
@@ -178,7 +179,8 @@ def _check_rate(rate):
         )
 
 
-def _check_num_classes(num_classes):
+def check_num_classes(num_classes):
+    """Raises unless a number of classes is an integer of at least 2."""
     if not _is_integer(num_classes) or num_classes < 2:
         raise ValueError(
             "`num_classes` must be an integer of at least 2. "
