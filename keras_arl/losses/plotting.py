@@ -5,7 +5,8 @@ from matplotlib.figure import Figure
 
 from keras_arl.losses import probing
 
-_LOWEST_SLOPE = -3.0
+# The slope's axis ends here, where some losses go on.
+_SLOPES = (-3.0, 1.0)
 
 
 def plot_losses(losses, num_classes=10):
@@ -15,8 +16,8 @@ def plot_losses(losses, num_classes=10):
     in scale and offset, which an optimizer's learning rate hides; to compare
     shapes, each is shifted to 0 at p = 1 and scaled so that its slope at the
     uniform prediction, p = 1 / C, has size 1. Left the loss, right its slope:
-    how hard a sample with that prediction pulls. The slope's axis ends at -3,
-    where cross-entropy goes on.
+    how hard a sample with that prediction pulls. The slope's axis ends at -3
+    and 1, where some losses go on.
 
     Args:
         losses: Dictionary from a name to a `keras.losses.Loss` or a function
@@ -40,8 +41,8 @@ def plot_losses(losses, num_classes=10):
         value_axes.plot(p, value, label=name)
         slope_axes.plot(p, slope, label=name)
     slopes = [line.get_ydata() for line in slope_axes.get_lines()]
-    lowest = max(min(slope.min() for slope in slopes), _LOWEST_SLOPE)
-    highest = max(0, *(slope.max() for slope in slopes))
+    lowest = max(_SLOPES[0], min(slope.min() for slope in slopes))
+    highest = min(_SLOPES[1], max(0, *(slope.max() for slope in slopes)))
     slope_axes.set_ylim(lowest - 0.15, highest + 0.15)
     for axes, label in ((value_axes, "loss"), (slope_axes, "slope")):
         axes.axhline(0, color="0.8", linewidth=0.8, zorder=0)

@@ -1,0 +1,232 @@
+"""Times every loss against Keras's cross-entropy, in one run.
+
+    python examples/benchmarks/loss_speed.py
+    KERAS_BACKEND=jax python examples/benchmarks/loss_speed.py
+
+Forward and backward, compiled, from logits and class indices; then a whole
+training step of a small convolutional network with ARL and with cross-entropy.
+The figures are ratios: each round times all losses in turn, and a loss's ratio
+is the median over the rounds of its time over cross-entropy's in the same
+round. A second copy of cross-entropy among them shows how much is noise. The
+rows go to --output as CSV too.
+"""
+
+import csv
+import functools
+import os
+import pathlib
+import platform
+import statistics
+import sys
+import time
+
+from absl import app
+from absl import flags
+
+_CLASSES = flags.DEFINE_list(
+    "classes", ["10", "100", "1000"], "Numbers of classes."
+)
+_BATCH = flags.DEFINE_integer("batch", 1024, "Batch size, at least 1.")
+_ROUNDS = flags.DEFINE_integer("rounds", 50, "Rounds, at least 1.")
+_OUTPUT = flags.DEFINE_string(
+    "output", "results/loss_speed.csv", "The table to write."
+)
+
+_BASELINE = "cross-entropy (Keras)"
+_COPY = "cross-entropy (Keras), again"
+# A round times a loss for about as long, so that calls do not drown in noise.
+_SECONDS = 0.01
+
+
+def main(argv):
+    if len(argv) > 1:
+        fail(f"unexpected argument {argv[1]!r}; flags begin with --")
+    if not all(c.isdigit() and int(c) >= 2 for c in _CLASSES.value):
+        fail(f"--classes must be integers of at least 2, not {_CLASSES.value}")
+    for flag in (_BATCH, _ROUNDS):
+        if flag.value < 1:
+            fail(f"--{flag.name} must be at least 1, not {flag.value}")
+    try:
+        run()
+    except OSError as error:
+        fail(str(error))
+
+
+def run():
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import keras
+
+    print(
+        f"{keras.config.backend()}, {platform.processor() or 'CPU'}, "
+        f"{os.cpu_count()} cores, batch {_BATCH.value}, "
+        f"{_ROUNDS.value} rounds"
+    )
+    rows = []
+    for num_classes in map(int, _CLASSES.value):
+        rows += timed(
+            f"loss, {num_classes} classes",
+            loss_functions(num_classes, _BATCH.value),
+        )
+    rows += timed("training step of a CNN", training_steps())
+    output = pathlib.Path(_OUTPUT.value)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with output.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    print(f"Written to {output}")
+
+
+def timed(title, functions):
+    """Times functions in turn; prints and returns a row for each."""
+    calls = {}
+    for name, function in functions.items():
+        function()
+        start = time.perf_counter()
+        function()
+        calls[name] = max(1, round(_SECONDS / (time.perf_counter() - start)))
+    seconds = {name: [] for name in functions}
+    for _ in range(_ROUNDS.value):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            for _ in range(calls[name]):
+                function()
+            elapsed = time.perf_counter() - start
+            seconds[name].append(elapsed / calls[name])
+    print(f"\n{title}\n{'':30}{'ratio':>7}{'quartiles':>14}{'ms':>9}")
+    rows = []
+    for name in functions:
+        pairs = zip(seconds[name], seconds[_BASELINE], strict=True)
+        ratios = [a / b for a, b in pairs]
+        low, median, high = quartiles(ratios)
+        milliseconds = 1000 * statistics.median(seconds[name])
+        print(
+            f"{name:30}{median:7.2f}{f'{low:.2f}-{high:.2f}':>14}"
+            f"{milliseconds:9.3f}"
+        )
+        rows.append(
+            {
+                "measured": title,
+                "loss": name,
+                "ratio": round(median, 4),
+                "lower_quartile": round(low, 4),
+                "upper_quartile": round(high, 4),
+                "median_ms": round(milliseconds, 4),
+            }
+        )
+    return rows
+
+
+def quartiles(values):
+    if len(values) == 1:
+        return values * 3
+    return statistics.quantiles(values, n=4, method="inclusive")
+
+
+def loss_functions(num_classes, batch):
+    """Losses by name, compiled with their gradients, as functions to call."""
+    import keras
+    import numpy as np
+
+    from keras_arl import losses
+    from keras_arl import noise
+
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(batch, num_classes)).astype("float32")
+    labels = rng.integers(num_classes, size=batch).astype("int32")
+    required = {
+        "taylor": {"coefficients": losses.ARL().coefficients},
+        **{
+            name: {"transition": noise.symmetric(0.2, num_classes)}
+            for name in ("backward_correction", "forward_correction")
+        },
+    }
+    cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    timed_losses = {_BASELINE: cross_entropy, _COPY: cross_entropy}
+    for name in losses.names():
+        timed_losses[name] = losses.get(
+            name, from_logits=True, **required.get(name, {})
+        )
+    return {
+        name: compiled_gradient(loss, labels, logits)
+        for name, loss in timed_losses.items()
+    }
+
+
+def compiled_gradient(loss, labels, logits):
+    """A function of no arguments that computes loss and gradient once."""
+    import keras
+
+    backend = keras.config.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        @tf.function(jit_compile=True, reduce_retracing=True)
+        def value_and_gradient(labels, logits):
+            with tf.GradientTape() as tape:
+                tape.watch(logits)
+                value = loss(labels, logits)
+            return value, tape.gradient(value, logits)
+
+        run = functools.partial(
+            value_and_gradient, tf.constant(labels), tf.constant(logits)
+        )
+        return lambda: run()[0].numpy()
+    if backend == "jax":
+        import jax
+
+        compiled = jax.jit(jax.value_and_grad(lambda x, y: loss(y, x)))
+        labels, logits = jax.device_put((labels, logits))
+        return lambda: jax.block_until_ready(compiled(logits, labels))
+    fail(f"there is no compiler of Keras's for KERAS_BACKEND={backend}")
+
+
+def training_steps():
+    """`train_on_batch` of one network, compiled with ARL and cross-entropy."""
+    import keras
+    import numpy as np
+
+    from keras_arl import losses
+
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(128, 28, 28, 1)).astype("float32")
+    labels = rng.integers(10, size=128).astype("int32")
+
+    def step(loss):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential(
+            [
+                keras.Input((28, 28, 1)),
+                keras.layers.Conv2D(16, 3, strides=2, activation="relu"),
+                keras.layers.Conv2D(32, 3, strides=2, activation="relu"),
+                keras.layers.Flatten(),
+                keras.layers.Dense(64, activation="relu"),
+                keras.layers.Dense(10),
+            ]
+        )
+        model.compile(optimizer="adam", loss=loss, jit_compile=True)
+        return functools.partial(model.train_on_batch, images, labels)
+
+    def cross_entropy():
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+    return {
+        _BASELINE: step(cross_entropy()),
+        _COPY: step(cross_entropy()),
+        "arl": step(losses.ARL(from_logits=True)),
+    }
+
+
+def fail(message):
+    sys.exit(f"loss_speed: {message}")
+
+
+def parse_flags(argv):
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        fail(str(error))
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=parse_flags)
