@@ -1,0 +1,612 @@
+"""Trains on labels that are really noisy: Clothing1M, or CIFAR-10N.
+
+    python examples/clothing1m.py --manual_dir=PATH      the real benchmark
+    python examples/clothing1m.py --fake_data            all of it, on made data
+    python examples/clothing1m.py --dataset=cifar10_n --labels=worse
+
+Trains on the noisy labels alone, watches clean validation accuracy, and in the
+end tells the clean test accuracy of the last epoch and of the epoch of the best
+validation accuracy. The same command continues a training that was killed, from
+its last whole epoch. All GPUs are used.
+
+It writes, into --directory:
+  report.csv      the accuracies, over all classes and class by class
+  confusion.png   the last epoch's confusion matrix
+  history.csv     loss and accuracies, an epoch a row
+  tensorboard/    the same for TensorBoard
+  last.weights.h5, best.weights.h5
+"""
+
+import csv
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+import sys
+
+from absl import app
+from absl import flags
+from absl import logging
+
+_DATASET = flags.DEFINE_enum(
+    "dataset", "clothing1m", ["clothing1m", "cifar10_n"], "Dataset of TFDS."
+)
+_LABELS = flags.DEFINE_enum(
+    "labels",
+    None,
+    ["noisy", "worse", "aggre", "random1", "random2", "random3", "clean"],
+    "Labels to train on: noisy (the default) or clean for clothing1m; worse "
+    "(the default), aggre, random1-3 or clean for cifar10_n.",
+)
+_FAKE_DATA = flags.DEFINE_bool(
+    "fake_data",
+    False,
+    "Make a small set in Clothing1M's layout and train a small network on it.",
+)
+_MANUAL_DIR = flags.DEFINE_string(
+    "manual_dir",
+    None,
+    "Directory of Clothing1M as it is given out; needed once, to prepare it.",
+)
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "Directory of prepared datasets. Default: TFDS's own."
+)
+_MODEL = flags.DEFINE_enum(
+    "model",
+    None,
+    ["resnet50", "mobilenet", "tiny"],
+    "Network. Default: resnet50 for Clothing1M, tiny for the others.",
+)
+_WEIGHTS = flags.DEFINE_string(
+    "weights",
+    None,
+    "Initial weights: imagenet, none, or the path of a weights file. Default: "
+    "imagenet, none for tiny.",
+)
+_LOSS = flags.DEFINE_string(
+    "loss",
+    "arl",
+    "Loss: a name of keras_arl.losses.names(), two joined by +, or a loss file "
+    "(*.json) of a search.",
+)
+_BALANCED = flags.DEFINE_bool(
+    "balanced",
+    False,
+    "Train on as many examples of each noisy class, those of the rarest one.",
+)
+_EPOCHS = flags.DEFINE_integer("epochs", None, "Epochs.")
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", None, "Images a batch.")
+_LEARNING_RATE = flags.DEFINE_float(
+    "learning_rate", None, "Learning rate at first."
+)
+_DECAY_EPOCHS = flags.DEFINE_list(
+    "decay_epochs",
+    None,
+    "Epochs after which the learning rate is divided by 10, comma-separated.",
+)
+_MOMENTUM = flags.DEFINE_float("momentum", 0.9, "Momentum of SGD.")
+_WEIGHT_DECAY = flags.DEFINE_float("weight_decay", None, "Weight decay of SGD.")
+_RESIZE = flags.DEFINE_integer(
+    "resize", None, "Length of the shorter side before cropping, in pixels."
+)
+_CROP = flags.DEFINE_integer("crop", None, "Sides of the crop, in pixels.")
+_MIXED_PRECISION = flags.DEFINE_enum(
+    "mixed_precision",
+    None,
+    ["float16", "bfloat16"],
+    "Compute in this dtype where it is safe. Default: float32 throughout.",
+)
+_SEED = flags.DEFINE_integer(
+    "seed", 0, "Seed of initial weights, order and augmentation."
+)
+_DIRECTORY = flags.DEFINE_string(
+    "directory",
+    None,
+    "Where everything is written. Default: results/DATASET-LABELS-LOSS.",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a network is trained; each flag of the same name changes it."""
+
+    model: str
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    decay_epochs: tuple[int, ...]
+    weight_decay: float
+    resize: int
+    crop: int
+
+
+# Clothing1M as in the papers on noisy labels, since Patrini et al. 2017.
+_RECIPES = {
+    "clothing1m": Recipe("resnet50", 10, 64, 1e-3, (5,), 1e-3, 256, 224),
+    "fake": Recipe("tiny", 8, 64, 0.05, (6,), 5e-4, 64, 56),
+    "cifar10_n": Recipe("tiny", 15, 128, 0.05, (8, 12), 5e-4, 32, 32),
+}
+# Images as small as the crop are padded instead, by the usual 4 pixels.
+_CIFAR_PAD = 4
+_SPLITS = {
+    "clothing1m": {
+        "noisy": "noisy_train",
+        "clean": "clean_train",
+        "validation": "clean_validation",
+        "test": "clean_test",
+    },
+    "cifar10_n": {
+        "train": "train[:90%]",
+        "validation": "train[90%:]",
+        "test": "test",
+    },
+}
+
+
+def main(argv):
+    if len(argv) > 1:
+        fail(f"unexpected argument {argv[1]!r}; flags begin with --")
+    recipe = chosen_recipe()
+    labels = chosen_labels()
+    check_flags(recipe)
+    try:
+        run(recipe, labels)
+    except KeyboardInterrupt:
+        print("\nStopped. The same command continues from the last epoch.")
+        sys.exit(130)
+    except (OSError, RuntimeError, ValueError) as error:
+        fail(str(error))
+
+
+def chosen_recipe():
+    recipe = _RECIPES["fake" if _FAKE_DATA.value else _DATASET.value]
+    given = {
+        field.name: flags.FLAGS[field.name].value
+        for field in dataclasses.fields(Recipe)
+        if flags.FLAGS[field.name].value is not None
+    }
+    if "decay_epochs" in given:
+        try:
+            given["decay_epochs"] = tuple(
+                int(epoch) for epoch in given["decay_epochs"]
+            )
+        except ValueError:
+            fail(f"--decay_epochs must be integers, not {_DECAY_EPOCHS.value}")
+    return dataclasses.replace(recipe, **given)
+
+
+def chosen_labels():
+    known = {
+        "clothing1m": ("noisy", "clean"),
+        "cifar10_n": (
+            "worse",
+            "aggre",
+            "random1",
+            "random2",
+            "random3",
+            "clean",
+        ),
+    }[_DATASET.value]
+    labels = _LABELS.value or known[0]
+    if labels not in known:
+        fail(f"--labels of {_DATASET.value} are {known}, not {labels!r}")
+    return labels
+
+
+def check_flags(recipe):
+    if _FAKE_DATA.value and _DATASET.value != "clothing1m":
+        fail("--fake_data makes a set in Clothing1M's layout only")
+    for name in ("epochs", "batch_size", "crop"):
+        if getattr(recipe, name) < 1:
+            fail(f"--{name} must be at least 1, not {getattr(recipe, name)}")
+    if not recipe.learning_rate > 0:
+        fail(f"--learning_rate must be above 0, not {recipe.learning_rate}")
+    if recipe.weight_decay < 0:
+        fail(f"--weight_decay must not be negative: {recipe.weight_decay}")
+    if not 0 <= _MOMENTUM.value < 1:
+        fail(f"--momentum must be in [0, 1), not {_MOMENTUM.value}")
+    if recipe.crop > recipe.resize:
+        fail(f"--crop={recipe.crop} is larger than --resize={recipe.resize}")
+
+
+def run(recipe, labels):
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Imported after the flags are checked: a wrong flag is told at once.
+    import keras
+    import tensorflow as tf
+
+    logging.set_verbosity(logging.WARNING)
+    loss = chosen_loss()
+    directory = pathlib.Path(_DIRECTORY.value or default_directory(labels))
+    settings = settings_of(recipe, labels)
+    check_same_settings(directory / "settings.json", settings)
+    builder = prepared(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "settings.json").write_text(json.dumps(settings, indent=2))
+    keras.utils.set_random_seed(_SEED.value)
+    if _MIXED_PRECISION.value:
+        keras.mixed_precision.set_global_policy(
+            f"mixed_{_MIXED_PRECISION.value}"
+        )
+    gpus = tf.config.list_physical_devices("GPU")
+    strategy = (
+        tf.distribute.MirroredStrategy()
+        if len(gpus) > 1
+        else tf.distribute.get_strategy()
+    )
+    train, validation, test, steps = batches(builder, recipe, labels)
+    with strategy.scope():
+        model = build_model(recipe, names_of(builder))
+        model.compile(
+            optimizer=optimizer(recipe, steps), loss=loss, metrics=["accuracy"]
+        )
+    print(
+        f"{_DATASET.value}, {labels} labels, {recipe.model}, loss "
+        f"{_LOSS.value}, {steps} steps of {recipe.batch_size} images an epoch, "
+        f"{len(gpus)} GPUs"
+    )
+    fit(model, train, validation, recipe, directory)
+    report(model, test, names_of(builder), directory)
+
+
+def chosen_loss():
+    from keras_arl import losses
+
+    if _LOSS.value.endswith(".json"):
+        return losses.load(_LOSS.value, from_logits=True)
+    try:
+        return losses.get(_LOSS.value, from_logits=True)
+    except TypeError as error:
+        fail(f"--loss={_LOSS.value} needs more than its name: {error}")
+
+
+def default_directory(labels):
+    name = "fake" if _FAKE_DATA.value else _DATASET.value
+    return f"results/{name}-{labels}-{pathlib.Path(_LOSS.value).stem}"
+
+
+def settings_of(recipe, labels):
+    """What a training that is continued has to share, as JSON returns it."""
+    settings = {
+        **dataclasses.asdict(recipe),
+        "dataset": _DATASET.value,
+        "fake_data": _FAKE_DATA.value,
+        "labels": labels,
+        "loss": _LOSS.value,
+        "weights": _WEIGHTS.value,
+        "balanced": _BALANCED.value,
+        "momentum": _MOMENTUM.value,
+        "mixed_precision": _MIXED_PRECISION.value,
+        "seed": _SEED.value,
+    }
+    return json.loads(json.dumps(settings))
+
+
+def check_same_settings(path, settings):
+    """Refuses to continue a training that was begun with other flags."""
+    if not path.exists():
+        return
+    begun = json.loads(path.read_text())
+    different = [
+        f"--{name}={begun.get(name)} there, {settings[name]} asked"
+        for name in settings
+        if begun.get(name) != settings[name]
+    ]
+    if different:
+        raise ValueError(
+            f"{path.parent} holds a training with other settings: "
+            f"{'; '.join(different)}. Use another --directory, or remove it."
+        )
+
+
+def prepared(directory):
+    """The builder of the dataset, prepared; made first if it is to be fake."""
+    import tensorflow_datasets as tfds
+
+    from keras_arl import datasets
+
+    data_dir, manual_dir = _DATA_DIR.value, _MANUAL_DIR.value
+    if _FAKE_DATA.value:
+        data_dir = directory / "fake_data" / "prepared"
+        manual_dir = directory / "fake_data" / "clothing1m"
+        if not data_dir.exists():
+            print(f"Making images in {manual_dir}")
+            shutil.rmtree(manual_dir, ignore_errors=True)
+            datasets.write_fake_clothing1m(manual_dir, seed=_SEED.value)
+    builder = tfds.builder(_DATASET.value, data_dir=data_dir)
+    if not builder.is_prepared():
+        if manual_dir is None:
+            fail(
+                f"{_DATASET.value} is not prepared in {builder.data_dir}.\n"
+                f"{builder.MANUAL_DOWNLOAD_INSTRUCTIONS.rstrip()}\n\n"
+                "    Then run this program with --manual_dir=DIRECTORY. To see "
+                "it work\n    without the data, use --fake_data."
+            )
+        builder.download_and_prepare(
+            download_config=tfds.download.DownloadConfig(
+                manual_dir=str(pathlib.Path(manual_dir).resolve())
+            )
+        )
+    return builder
+
+
+def names_of(builder):
+    label = "label" if _DATASET.value == "cifar10_n" else "clean_label"
+    return builder.info.features[label].names
+
+
+def batches(builder, recipe, labels):
+    """Training, validation and test batches, and the steps of an epoch."""
+    import numpy as np
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    from keras_arl import datasets
+
+    splits = _SPLITS[_DATASET.value]
+    is_cifar = _DATASET.value == "cifar10_n"
+    clean = "label" if is_cifar else "clean_label"
+    observed = clean if labels == "clean" else observed_label(labels)
+
+    def examples(split, label, **options):
+        return builder.as_dataset(
+            split=split,
+            decoders=tfds.decode.PartialDecoding(
+                {"image": True, label: True},
+                decoders={"image": tfds.decode.SkipDecoding()},
+            ),
+            **options,
+        )
+
+    train_split = splits["train" if is_cifar else labels]
+    train = examples(train_split, observed, shuffle_files=False)
+    if _BALANCED.value:
+        only_labels = builder.as_dataset(
+            split=train_split,
+            decoders=tfds.decode.PartialDecoding({observed: True}),
+        )
+        chosen = datasets.balanced_subset(
+            np.array([e[observed] for e in only_labels.as_numpy_iterator()]),
+            builder.info.features[observed].num_classes,
+            _SEED.value,
+        )
+        is_chosen = tf.constant(chosen)
+        train = (
+            train.enumerate()
+            .filter(lambda index, _: is_chosen[index])
+            .map(lambda _, example: example)
+            .apply(tf.data.experimental.assert_cardinality(chosen.sum()))
+        )
+    size = datasets.ImageSize(
+        recipe.resize, recipe.crop, _CIFAR_PAD if is_cifar else 0
+    )
+    whole = datasets.ImageSize(recipe.resize, recipe.crop)
+    preprocess = preprocessing(recipe.model)
+    train = datasets.image_batches(
+        train,
+        observed,
+        size,
+        recipe.batch_size,
+        preprocess,
+        training=True,
+        seed=_SEED.value,
+    )
+    evaluation = [
+        datasets.image_batches(
+            examples(splits[part], clean),
+            clean,
+            whole,
+            recipe.batch_size,
+            preprocess,
+        )
+        for part in ("validation", "test")
+    ]
+    return train, *evaluation, int(train.cardinality())
+
+
+def observed_label(labels):
+    return {
+        "noisy": "noisy_label",
+        "worse": "worse_label",
+        "aggre": "aggre_label",
+        "random1": "random_label1",
+        "random2": "random_label2",
+        "random3": "random_label3",
+    }[labels]
+
+
+def preprocessing(model):
+    """What a network's published weights expect of the channels."""
+    import keras
+
+    if model == "resnet50":
+        return keras.applications.resnet.preprocess_input
+    if model == "mobilenet":
+        return keras.applications.mobilenet_v2.preprocess_input
+    return lambda images: images / 127.5 - 1
+
+
+def build_model(recipe, names):
+    import keras
+
+    shape = (recipe.crop, recipe.crop, 3)
+    weights = _WEIGHTS.value
+    if weights is None:
+        weights = "none" if recipe.model == "tiny" else "imagenet"
+    if recipe.model == "tiny":
+        if weights == "imagenet":
+            raise ValueError("--model=tiny has no weights of ImageNet")
+        body = tiny(shape)
+    else:
+        network = {
+            "resnet50": keras.applications.ResNet50,
+            "mobilenet": keras.applications.MobileNetV2,
+        }[recipe.model]
+        body = network(
+            include_top=False,
+            weights="imagenet" if weights == "imagenet" else None,
+            input_shape=shape,
+            pooling="avg",
+        )
+    logits = keras.layers.Dense(len(names), dtype="float32", name="logits")
+    model = keras.Model(body.input, logits(body.output))
+    if weights not in ("imagenet", "none"):
+        model.load_weights(weights)
+    return model
+
+
+def tiny(shape):
+    """A network of three convolutions, for small images and two cores."""
+    import keras
+
+    inputs = keras.Input(shape)
+    x = inputs
+    for filters in (32, 64, 128):
+        x = keras.layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
+        x = keras.layers.BatchNormalization(momentum=0.9)(x)
+        x = keras.layers.Activation("relu")(x)
+        x = keras.layers.MaxPooling2D(2)(x)
+    return keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
+
+
+def optimizer(recipe, steps):
+    import keras
+
+    learning_rate = recipe.learning_rate
+    if recipe.decay_epochs:
+        learning_rate = keras.optimizers.schedules.PiecewiseConstantDecay(
+            [steps * epoch for epoch in recipe.decay_epochs],
+            [
+                recipe.learning_rate * 0.1**k
+                for k in range(len(recipe.decay_epochs) + 1)
+            ],
+        )
+    return keras.optimizers.SGD(
+        learning_rate,
+        momentum=_MOMENTUM.value,
+        weight_decay=recipe.weight_decay or None,
+    )
+
+
+def fit(model, train, validation, recipe, directory):
+    """Trains, or continues; leaves the last and the best weights as files."""
+    import keras
+
+    last = directory / "last.weights.h5"
+    if last.exists():
+        print(f"{directory} holds a finished training; it is evaluated again.")
+        return
+    best = directory / "best.weights.h5"
+    done = read_history(directory)
+    accuracies = [float(row["val_accuracy"]) for row in done.values()]
+    model.fit(
+        train,
+        epochs=recipe.epochs,
+        validation_data=validation,
+        shuffle=False,
+        callbacks=[
+            keras.callbacks.TensorBoard(directory / "tensorboard"),
+            keras.callbacks.ModelCheckpoint(
+                str(best),
+                monitor="val_accuracy",
+                mode="max",
+                save_best_only=True,
+                save_weights_only=True,
+                initial_value_threshold=max(accuracies, default=None),
+            ),
+            keras.callbacks.CSVLogger(
+                str(directory / "history.csv"), append=True
+            ),
+            # Last, so that an epoch is whole on disk before it counts.
+            keras.callbacks.BackupAndRestore(str(directory / "backup")),
+        ],
+    )
+    model.save_weights(last)
+
+
+def read_history(directory):
+    """Rows of the epochs trained so far, by epoch; the latest of each."""
+    path = directory / "history.csv"
+    if not path.exists():
+        return {}
+    with path.open(newline="") as file:
+        return {int(row["epoch"]): row for row in csv.DictReader(file)}
+
+
+def report(model, test, names, directory):
+    """Evaluates the last and the best epoch; writes table and picture."""
+    import numpy as np
+    from matplotlib.figure import Figure
+    from sklearn import metrics
+
+    history = read_history(directory)
+    watched = {e: float(row["val_accuracy"]) for e, row in history.items()}
+    epochs = {"last": max(watched), "best": max(watched, key=watched.get)}
+    true = np.concatenate([labels for _, labels in test.as_numpy_iterator()])
+    rows = []
+    for which, epoch in epochs.items():
+        model.load_weights(directory / f"{which}.weights.h5")
+        predicted = model.predict(test, verbose=0).argmax(axis=1)
+        recalls = metrics.recall_score(
+            true,
+            predicted,
+            labels=range(len(names)),
+            average=None,
+            zero_division=np.nan,
+        )
+        rows.append(
+            {
+                "epoch": which,
+                "number": epoch + 1,
+                "validation": watched[epoch],
+                "test": metrics.accuracy_score(true, predicted),
+                **dict(zip(names, map(float, recalls), strict=True)),
+            }
+        )
+        if which == "last":
+            figure = Figure(figsize=(9, 8), layout="constrained")
+            axes = figure.subplots()
+            metrics.ConfusionMatrixDisplay.from_predictions(
+                true,
+                predicted,
+                labels=range(len(names)),
+                display_labels=names,
+                normalize="true",
+                values_format=".2f",
+                xticks_rotation=45,
+                im_kw={"vmin": 0, "vmax": 1},
+                text_kw={"fontsize": 7},
+                ax=axes,
+            )
+            axes.set_title(f"{_DATASET.value}, loss {_LOSS.value}, last epoch")
+            figure.savefig(directory / "confusion.png", dpi=120)
+    with (directory / "report.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    print("\nClean test accuracy in percent:")
+    width = max(map(len, [*names, "validation"])) + 2
+    print(" " * width + "".join(f"{row['epoch']:>8}" for row in rows))
+    for key in list(rows[0])[1:]:
+        scale = 1 if key == "number" else 100
+        digits = 0 if key == "number" else 1
+        cells = "".join(f"{scale * row[key]:8.{digits}f}" for row in rows)
+        title = {"number": "epoch", "test": "all classes"}.get(key, key)
+        print(f"{title:{width}}{cells}")
+    print(f"\nWritten to {directory}: report.csv, confusion.png, history.csv")
+
+
+def fail(message):
+    sys.exit(f"clothing1m: {message}")
+
+
+def parse_flags(argv):
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        fail(str(error))
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=parse_flags)

@@ -1,0 +1,1 @@
+"""Clothing1M: one million web images of garments with real label noise."""

@@ -1,0 +1,145 @@
+"""Input pipelines of images: from encoded files to batches.
+
+Images come encoded (`tfds.decode.SkipDecoding`), so that of a JPEG only the
+part that is used is decoded. Every step runs in parallel, and the randomness
+of the augmentation is a function of the seed and the position alone.
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageSize:
+    """How large images are made.
+
+    Args:
+        resize: Length of the shorter side before cropping, in pixels.
+        crop: Length of the sides of the square that is cropped, in pixels, at
+            most `resize`.
+        pad: Zeros added on each side before cropping, in pixels of the resized
+            image, for images as small as the crop. Defaults to `0`. Images
+            that are padded must come in the size `resize`.
+    """
+
+    resize: int
+    crop: int
+    pad: int = 0
+
+
+def image_batches(
+    dataset,
+    label,
+    size,
+    batch_size,
+    preprocess,
+    training=False,
+    seed=0,
+):
+    """Batches of cropped, normalised images and their labels.
+
+    For training: a random square of `crop / resize` of the shorter side,
+    resized to `crop` pixels, which is what resizing to `resize` and cropping
+    `crop` at random is, flipped half of the time, and shuffled anew in each
+    epoch. For evaluation: the square in the middle.
+
+    Args:
+        dataset: `tf.data.Dataset` of dictionaries with an encoded `image`
+            (JPEG or PNG), scalar strings.
+        label: Name of the label.
+        size: An `ImageSize`.
+        batch_size: Number of images a batch.
+        preprocess: Function of a float32 batch of images in 0..255, which
+            normalises its channels; for instance
+            `keras.applications.resnet.preprocess_input`.
+        training: Whether to shuffle and augment. Defaults to `False`.
+        seed: Non-negative integer, of shuffling and augmentation. Defaults to
+            `0`.
+
+    Returns:
+        A `tf.data.Dataset` of pairs of images, float32 of shape
+        `(batch, crop, crop, 3)`, and labels, int64 of shape `(batch,)`.
+
+    Example:
+
+    >>> encoded = tf.io.encode_jpeg(np.zeros((40, 50, 3), "uint8")).numpy()
+    >>> examples = tf.data.Dataset.from_tensors({"image": encoded, "label": 1})
+    >>> batches = keras_arl.datasets.image_batches(
+    ...     examples,
+    ...     "label",
+    ...     keras_arl.datasets.ImageSize(resize=32, crop=28),
+    ...     batch_size=1,
+    ...     preprocess=lambda images: images / 255,
+    ... )
+    >>> next(iter(batches))[0].shape
+    TensorShape([1, 28, 28, 3])
+    """
+    if training:
+        # The encoded images of a hundred batches fit into memory.
+        dataset = dataset.shuffle(100 * batch_size, seed=seed)
+    randomness = tf.data.Dataset.random(
+        seed=seed, rerandomize_each_iteration=True
+    ).batch(2, drop_remainder=True)
+
+    def one(example, random_seed):
+        position = tf.constant([0.5, 0.5])
+        if training:
+            position = tf.random.stateless_uniform([2], random_seed)
+        image = _decode_square(example["image"], size, position)
+        if training:
+            image = tf.image.stateless_random_flip_left_right(
+                image, random_seed + 1
+            )
+        return image, tf.cast(example[label], tf.int64)
+
+    return (
+        tf.data.Dataset.zip((dataset, randomness))
+        .map(one, num_parallel_calls=tf.data.AUTOTUNE)
+        .batch(batch_size, num_parallel_calls=tf.data.AUTOTUNE)
+        .map(
+            lambda images, labels: (preprocess(images), labels),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def _decode_square(encoded, size, position):
+    """The square at a relative position, as float32 in 0..255."""
+    if size.pad:
+        square = _crop_decoded(encoded, size, position)
+    else:
+        square = tf.cond(
+            tf.io.is_jpeg(encoded),
+            lambda: _decode_part(encoded, size, position),
+            lambda: _crop_decoded(encoded, size, position),
+        )
+    square = tf.image.resize(square, (size.crop, size.crop))
+    return tf.ensure_shape(square, (size.crop, size.crop, 3))
+
+
+def _decode_part(jpeg, size, position):
+    height_and_width = tf.image.extract_jpeg_shape(jpeg)[:2]
+    corner, side = _square(height_and_width, size, position)
+    window = tf.concat([corner, [side, side]], axis=0)
+    return tf.image.decode_and_crop_jpeg(jpeg, window, channels=3)
+
+
+def _crop_decoded(encoded, size, position):
+    image = tf.image.decode_image(encoded, channels=3, expand_animations=False)
+    pad = [size.pad, size.pad]
+    image = tf.pad(image, [pad, pad, [0, 0]])
+    corner, side = _square(tf.shape(image)[:2], size, position)
+    y, x = corner[0], corner[1]
+    return image[y : y + side, x : x + side]
+
+
+def _square(height_and_width, size, position):
+    """Upper left corner and side of the square, in pixels of the image."""
+    shorter = tf.reduce_min(height_and_width)
+    share = size.crop / (size.resize + 2 * size.pad)
+    side = tf.cast(tf.round(tf.cast(shorter, tf.float32) * share), tf.int32)
+    room = tf.cast(height_and_width - side, tf.float32)
+    corner = tf.cast(tf.round(room * position), tf.int32)
+    return corner, side
