@@ -1,11 +1,16 @@
 """Asymmetric losses: AGCE, AUL and AEL."""
 
+import math
+
 import keras
 from keras import ops
 
 from keras_arl.losses.parameters import check_number
 from keras_arl.losses.parameters import check_positive
 from keras_arl.losses.pointwise import PointwiseLoss
+
+# Beyond it the exponential of float32 overflows.
+_LARGE_EXPONENT = 80.0
 
 
 @keras.saving.register_keras_serializable(package="keras_arl")
@@ -185,5 +190,9 @@ class AEL(PointwiseLoss):
 
 
 def _power_difference(base, x, q):
-    """((base + x)^q - base^q) / q, without cancellation for small x."""
-    return base**q * ops.expm1(q * ops.log1p(x / base)) / q
+    """((base + x)^q - base^q) / q for |x| of at most 1."""
+    if q * math.log1p(1 / base) > _LARGE_EXPONENT:
+        return (ops.power(base + x, q) - base**q) / q
+    # Without cancellation for small x; bounded where base + x is 0.
+    ratio = ops.maximum(x / base, keras.config.epsilon() - 1)
+    return base**q * ops.expm1(q * ops.log1p(ratio)) / q

@@ -18,7 +18,8 @@ class CrossEntropy(ClassificationLoss):
     L = - sum over c of ((1 - s) * y_c + s / C) * log(p_c)
     ```
 
-    as `keras.losses.CategoricalCrossentropy` computes it.
+    as `keras.losses.CategoricalCrossentropy` computes it for probabilities
+    that sum to 1; others are not normalised here.
 
     Args:
         label_smoothing: Share s of the label that is spread evenly over all

@@ -18,6 +18,9 @@ def save(loss, path, provenance=None):
         path: File to write.
         provenance: Optional dictionary that says how the loss was found.
 
+    Raises:
+        ValueError: If `loss` is no `TaylorLoss`.
+
     Example:
 
     >>> path = os.path.join(tempfile.mkdtemp(), "loss.json")
@@ -26,6 +29,10 @@ def save(loss, path, provenance=None):
     >>> keras_arl.losses.load(path).coefficients
     (0.0, -1.0, 0.0)
     """
+    if not isinstance(loss, TaylorLoss):
+        raise ValueError(
+            f"Loss files hold a `TaylorLoss`. Received: loss={loss!r}"
+        )
     content = {
         "format": _FORMAT,
         "version": _VERSION,

@@ -40,3 +40,16 @@ def check_fraction(name, value):
     return check_number(
         name, value, "a number in [0, 1]", lambda x: 0 <= x <= 1
     )
+
+
+def check_num_classes(num_classes):
+    """Raises unless a number of classes is an integer of at least 2."""
+    if (
+        not isinstance(num_classes, numbers.Integral)
+        or isinstance(num_classes, bool)
+        or num_classes < 2
+    ):
+        raise ValueError(
+            "`num_classes` must be an integer of at least 2. "
+            f"Received: num_classes={num_classes!r}"
+        )

@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from keras_arl.losses import probing
+from keras_arl.losses.parameters import check_num_classes
 
 # The slope's axis ends here, where some losses go on.
 _SLOPES = (-3.0, 1.0)
@@ -27,13 +28,26 @@ def plot_losses(losses, num_classes=10):
     Returns:
         A `matplotlib.figure.Figure`; `figure.savefig(path)` writes it.
 
+    Raises:
+        ValueError: If there is no loss, one does not return a finite value
+            per sample, or `num_classes` is not an integer of at least 2.
+
     Example:
 
     >>> figure = keras_arl.losses.plot_losses({"ARL": keras_arl.ARL()})
     >>> [axes.get_ylabel() for axes in figure.axes]
     ['loss', 'slope']
     """
-    p = np.linspace(0.002, 1.0, 500)
+    check_num_classes(num_classes)
+    if not losses:
+        raise ValueError(f"There must be a loss to draw. Received: {losses}")
+    # Finer where the uniform prediction is.
+    p = np.concatenate(
+        [
+            np.geomspace(0.02 / num_classes, 0.02, 100),
+            np.linspace(0.02, 0.998, 490)[1:],
+        ]
+    )
     figure = Figure(figsize=(10, 4), layout="constrained")
     value_axes, slope_axes = figure.subplots(1, 2)
     for name, loss in losses.items():
@@ -58,10 +72,16 @@ def plot_losses(losses, num_classes=10):
 
 
 def _normalised_curve(loss, p, num_classes):
-    rest = np.repeat((1 - p)[:, None] / (num_classes - 1), num_classes - 1, 1)
-    value = probing.values(
-        loss, np.zeros(len(p)), np.concatenate([p[:, None], rest], axis=1)
-    )
-    slope = np.gradient(value, p)
-    size = abs(np.interp(1 / num_classes, p, slope)) or 1.0
-    return (value - value[-1]) / size, slope / size
+    def predictions(p):
+        rest = np.repeat((1 - p)[:, None], num_classes - 1, axis=1)
+        return np.concatenate([p[:, None], rest / (num_classes - 1)], axis=1)
+
+    def slopes(p):
+        step = np.full((len(p), num_classes), -1 / (num_classes - 1))
+        step[:, 0] = 1
+        return probing.path_slopes(loss, np.zeros(len(p)), predictions(p), step)
+
+    value = probing.values(loss, np.zeros(len(p)), predictions(p))
+    at_1 = probing.values(loss, np.zeros(1), predictions(np.ones(1)))
+    size = abs(slopes(np.array([1 / num_classes]))[0]) or 1.0
+    return (value - at_1) / size, slopes(p) / size

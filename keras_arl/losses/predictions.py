@@ -40,6 +40,10 @@ class Probabilities:
         return Probabilities(take_labelled(self.probabilities, labels))
 
 
+# A class that a model rules out by a logit of minus infinity.
+_SMALLEST_LOG = -1e30
+
+
 class LogProbabilities:
     """Predictions that came as logarithms of probabilities."""
 
@@ -67,7 +71,7 @@ class Logits(LogProbabilities):
 
     @functools.cached_property
     def log_probabilities(self):
-        return ops.log_softmax(self.logits)
+        return ops.maximum(ops.log_softmax(self.logits), _SMALLEST_LOG)
 
     @functools.cached_property
     def probabilities(self):
@@ -84,7 +88,8 @@ class Logits(LogProbabilities):
         # Only the labelled entry of a log-softmax.
         exponentials = ops.exp(self.logits - self._largest)
         shifted = take_labelled(self.logits, labels) - self._largest[..., 0]
-        return LogProbabilities(shifted - ops.log(ops.sum(exponentials, -1)))
+        log_p = shifted - ops.log(ops.sum(exponentials, -1))
+        return LogProbabilities(ops.maximum(log_p, _SMALLEST_LOG))
 
 
 def take_labelled(values, labels):

@@ -19,13 +19,49 @@ def values(loss, labels, probabilities):
 
     Returns:
         A float64 array of shape `(n,)`.
+
+    Raises:
+        ValueError: If it is no loss of each sample, or one is not finite.
     """
     predictions = np.asarray(probabilities, "float64")
     if getattr(loss, "from_logits", False):
         predictions = np.log(np.maximum(predictions, _SMALLEST))
-    predictions = ops.convert_to_tensor(predictions.astype("float32"))
+    predictions = ops.convert_to_tensor(predictions.astype(_dtype(loss)))
     losses = _per_sample(loss)(_indices(labels), predictions)
-    return ops.convert_to_numpy(losses).astype("float64")
+    losses = ops.convert_to_numpy(losses).astype("float64")
+    if losses.shape != (len(labels),):
+        raise ValueError(
+            "A loss must return one value per sample, for class indices. "
+            f"Received shape {losses.shape} for {len(labels)} samples"
+        )
+    _check_finite(losses, probabilities)
+    return losses
+
+
+def path_slopes(loss, labels, probabilities, steps):
+    """The slope of each sample's loss along a straight path of predictions.
+
+    It comes from the gradient, which has all its digits where differences of
+    the loss have none left.
+
+    Args:
+        loss: As in `values`.
+        labels: Class indices, an array of shape `(n,)`.
+        probabilities: Predictions, an array of shape `(n, C)`.
+        steps: Direction of the path at each, an array of shape `(n, C)` that
+            is 0 where a probability is 0.
+
+    Returns:
+        A float64 array of shape `(n,)`.
+
+    Raises:
+        ValueError: If a slope is not finite.
+    """
+    probabilities = np.maximum(probabilities, _SMALLEST)
+    gradients = logit_gradients(loss, labels, np.log(probabilities))
+    slopes = np.sum(gradients / probabilities * steps, axis=1)
+    _check_finite(slopes, probabilities)
+    return slopes
 
 
 def logit_gradients(loss, labels, logits):
@@ -47,12 +83,33 @@ def logit_gradients(loss, labels, logits):
         predictions = x if from_logits else ops.softmax(x)
         return ops.sum(per_sample(labels, predictions))
 
-    gradient = _gradient(total, np.asarray(logits, "float32"))
+    gradient = _gradient(total, np.asarray(logits, _dtype(loss)))
     return np.asarray(gradient, "float64")
 
 
 def _per_sample(loss):
-    return loss.call if isinstance(loss, keras.losses.Loss) else loss
+    if isinstance(loss, keras.losses.Loss):
+        return loss.call
+    if not callable(loss):
+        raise ValueError(
+            "`loss` must be a keras.losses.Loss or a function "
+            f"(y_true, y_pred). Received: loss={loss!r}"
+        )
+    return loss
+
+
+def _dtype(loss):
+    dtype = getattr(loss, "dtype", None)
+    return "float64" if dtype == "float64" else "float32"
+
+
+def _check_finite(values, probabilities):
+    if not np.isfinite(values).all():
+        first = np.flatnonzero(~np.isfinite(values))[0]
+        raise ValueError(
+            "The loss and its slope must be finite. Received "
+            f"{values[first]} at probabilities {probabilities[first][:5]}"
+        )
 
 
 def _indices(labels):

@@ -1,13 +1,9 @@
 """Settings of the losses as published, by dataset.
 
-Losses that are missing for a dataset have no parameters, or one published
-setting for all datasets, which is their default.
-
 Sources, each the authors' own programs where they are public: focal, SCE and
 the combinations with MAE and RCE, Ma et al. 2020; the asymmetric losses and
 their combinations with NCE, Zhou et al., ICML 2021 (for MNIST they give NCE the
-weight 0); sparse regularisation, Zhou et al., ICCV 2021. In the programs of Ma
-et al. MAE is 1 - p_y, half of the paper's, and A of RCE is log(1e-4), not -4.
+weight 0); sparse regularisation, Zhou et al., ICCV 2021.
 """
 
 import copy
@@ -84,16 +80,20 @@ _PUBLISHED = {
 def published_settings(dataset):
     """The settings that papers used on a dataset.
 
-    `keras_arl.losses.get(name, dataset=dataset)` applies them.
+    `keras_arl.losses.get(name, dataset=dataset)` applies them. They are the
+    numbers of the papers, for the papers' formulas. The programs of Wang et
+    al. and Ma et al. compute MAE as 1 - p_y, half of it, and RCE with
+    A = log(1e-4) instead of -4; to repeat what they ran, halve the `beta` of
+    MAE and set `passive={"log_zero": -9.21}`, of `"sce"` `log_zero=-9.21`.
 
     Args:
         dataset: `"mnist"`, `"cifar10"` or `"cifar100"`.
 
     Returns:
         A dictionary from the name of a loss to its arguments, and from
-        `"sparse_regularization_schedule"` to those of the callback. A loss
-        that is missing has no parameters, or one setting for all datasets,
-        its default.
+        `"sparse_regularization_schedule"` to those of the callback. For a
+        loss that is missing nothing is published for this dataset alone; its
+        defaults hold.
 
     Raises:
         ValueError: If the dataset is none of them.

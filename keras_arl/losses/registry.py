@@ -89,9 +89,10 @@ def get(identifier, dataset=None, **kwargs):
             "+", the name of a Keras loss, or anything else that
             `keras.losses.get` takes; a loss is returned as it is.
         dataset: `"mnist"`, `"cifar10"` or `"cifar100"`: take the settings
-            published for it, see `published_settings`. Defaults to `None`: a
-            single loss's defaults, a combination's settings for CIFAR-10 (or
-            its parts' defaults, where none are published).
+            published for it, see `published_settings`; where none are
+            published for a combination, those of its parts and weights of 1.
+            Defaults to `None`: a single loss's defaults, a combination's
+            settings for CIFAR-10.
         **kwargs: Arguments of the named loss of this package, before the
             published ones. Arguments of the parts of an `ActivePassive` come
             as the dictionaries `active` and `passive`, those of a
@@ -113,31 +114,37 @@ def get(identifier, dataset=None, **kwargs):
     name = identifier.lower() if isinstance(identifier, str) else None
     if name is None or not set(name.split("+")) <= {*_SINGLE, "sr"}:
         return _get_from_keras(identifier, dataset, kwargs)
-    if dataset is None and "+" in name:
-        dataset = "cifar10"
+    if "+" in name:
+        return _compose(name, dataset, kwargs)
     if dataset is not None:
         kwargs = {**published_settings(dataset).get(name, {}), **kwargs}
-    if "+" in name:
-        return _compose(name, kwargs)
     if name == "sr":
         raise ValueError('"sr" regularises another loss: "ce+sr"')
     cls, settings = _SINGLE[name]
     return cls(**{**settings, **kwargs})
 
 
-def _compose(name, kwargs):
+def _compose(name, dataset, kwargs):
     first, *others = name.split("+")
     if len(others) != 1 or first == "sr":
         raise ValueError(
             'A composed loss is named "a+b" by two losses a and b, or "a+sr". '
             f"Received: {name!r}"
         )
+    published = published_settings(dataset or "cifar10").get(name, {})
+    # Where one argument of a part is given, its other published ones hold.
+    for key in published.keys() & kwargs.keys() & {"passive", "loss"}:
+        kwargs = {**kwargs, key: {**published[key], **kwargs[key]}}
+    kwargs = {**published, **kwargs}
     shared = {key: kwargs.pop(key) for key in _SHARED if key in kwargs}
+
+    def part(name, key):
+        return get(name, dataset, **shared, **kwargs.pop(key, {}))
+
     if others == ["sr"]:
-        loss = get(first, **shared, **kwargs.pop("loss", {}))
-        return SparseRegularization(loss, **kwargs)
-    active = get(first, **shared, **kwargs.pop("active", {}))
-    passive = get(others[0], **shared, **kwargs.pop("passive", {}))
+        return SparseRegularization(part(first, "loss"), **kwargs)
+    active = part(first, "active")
+    passive = part(others[0], "passive")
     return ActivePassive(active, passive, **kwargs)
 
 

@@ -1,7 +1,5 @@
 """Reverse and symmetric cross-entropy."""
 
-import math
-
 import keras
 from keras import ops
 
@@ -10,6 +8,9 @@ from keras_arl.losses.cross_entropy import CrossEntropy
 from keras_arl.losses.parameters import check_number
 from keras_arl.losses.parameters import check_weight
 from keras_arl.losses.pointwise import PointwiseLoss
+
+# A label of at most this size counts as 0, of which the logarithm is A.
+_SMALLEST_TARGET = 1e-37
 
 
 @keras.saving.register_keras_serializable(package="keras_arl")
@@ -67,7 +68,12 @@ class RCE(PointwiseLoss):
         return -self.log_zero * predictions.complements
 
     def soft_loss(self, targets, predictions):
-        log_targets = ops.log(ops.maximum(targets, math.exp(self.log_zero)))
+        log_targets = ops.where(
+            targets > _SMALLEST_TARGET,
+            ops.log(ops.maximum(targets, _SMALLEST_TARGET)),
+            self.log_zero,
+        )
+        log_targets = ops.maximum(log_targets, self.log_zero)
         return -ops.sum(predictions.probabilities * log_targets, axis=-1)
 
     def get_config(self):

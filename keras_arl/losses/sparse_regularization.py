@@ -26,7 +26,8 @@ class SparseRegularization(ClassificationLoss):
     Confined to one-hot predictions, any loss is symmetric. The weight grows
     over the epochs by `SparseRegularizationSchedule`. For CIFAR the authors
     scale the logits to length 1 first, which is a layer of the model:
-    `keras.layers.UnitNormalization()`.
+    `keras.layers.UnitNormalization()`. Prefer a model that returns logits:
+    probabilities below 1e-7 are sharpened as if they were 1e-7.
 
     Args:
         loss: A loss of this package, whose `from_logits` and `dtype` hold.
@@ -80,7 +81,11 @@ class SparseRegularization(ClassificationLoss):
 
     @property
     def current_weight(self):
-        """The weight of this epoch, a float. It can be assigned to."""
+        """The weight of this epoch, a float. It can be assigned to.
+
+        On JAX a compiled model keeps the weight that it was traced with until
+        it is compiled again; `SparseRegularizationSchedule` does that.
+        """
         return float(ops.convert_to_numpy(self._current_weight))
 
     @current_weight.setter

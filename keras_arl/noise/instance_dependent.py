@@ -144,6 +144,8 @@ def with_instance_dependent_labels(dataset, rate, num_classes, seed):
             f"Received: feature spec {feature_spec}"
         )
     count = check_cardinality(dataset)
+    if not count:
+        raise ValueError("The dataset must not be empty. Received: no example")
     check_order_is_stable(dataset)
     seen = []
 
@@ -185,6 +187,12 @@ def _corrupt(chunks, count, rate, num_classes, seed):
             scores = features[members] @ projection(
                 features.shape[1], int(true_class)
             )
+            # Half of the range: two scores are subtracted from each other.
+            if not (np.abs(scores) < np.finfo("float64").max / 2).all():
+                raise ValueError(
+                    "Features are too large to be projected. Received values "
+                    f"up to {np.abs(features).max():g}"
+                )
             noisy[here][members] = _wrong_classes(
                 scores, true_class, choices[here][members]
             )

@@ -5,6 +5,7 @@ import typing
 import numpy as np
 
 from keras_arl.noise.labels import check_labels
+from keras_arl.noise.transition import check_num_classes
 
 
 class NoiseReport(typing.NamedTuple):
@@ -47,6 +48,7 @@ def measure_noise(labels, noisy_labels, num_classes):
     array([[0.5, 0.5],
            [0. , 1. ]])
     """
+    check_num_classes(num_classes)
     labels = check_labels(labels, num_classes)
     noisy_labels = check_labels(noisy_labels, num_classes)
     if len(labels) != len(noisy_labels) or not len(labels):

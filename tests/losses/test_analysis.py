@@ -46,12 +46,11 @@ def test_what_cannot_teach():
     assert not is_trainable(losses.TruncatedGCE(k=0.5), 10)
     assert is_trainable(losses.TruncatedGCE(k=0.05), 10)
     assert not is_trainable(lambda y, p: 0.0 * p[:, 0], 10)
-    # Labels that are all read as class 0: it teaches one class and unteaches
-    # the others.
-    transition = np.array([[1.0, 0.0], [0.9, 0.1]])
-    assert is_trainable(losses.ForwardCorrection(transition), 2)
     ce = keras.losses.SparseCategoricalCrossentropy()
     assert is_trainable(ce, 10)
+    assert is_trainable(lambda y, p: 1e-8 * ce.call(y, p), 10)
+    # Labels that are all read as class 0: it teaches one class and unteaches
+    # the others.
     assert not is_trainable(lambda y, p: ce.call(0 * y, p), 10)
 
 
@@ -120,6 +119,62 @@ def test_asymmetry_ratio_of_symmetric_and_unbounded_losses():
     assert ratios == sorted(ratios)
     rising = TaylorLoss([0, -2, 0, 0, 2, 0], order=3)
     assert asymmetry_ratio(rising, 10) < 0
+    assert asymmetry_ratio(TaylorLoss([0, 1, 0], order=2), 10) == -np.inf
+
+
+def test_asymmetry_ratio_does_not_depend_on_the_scale():
+    ce = losses.CrossEntropy()
+    for scale in (1e-8, 1.0, 1e6):
+        ratio = asymmetry_ratio(
+            lambda y, p, scale=scale: scale * ce.call(y, p), 10
+        )
+        assert ratio == pytest.approx(asymmetry_ratio(ce, 10), rel=1e-3)
+    for a in (1e3, 1e6):
+        assert asymmetry_ratio(losses.AEL(a), 10) == pytest.approx(
+            np.exp(-1 / a), abs=1e-5
+        )
+
+
+@pytest.mark.parametrize("q", [0.5, 0.7, 0.9, 0.99])
+def test_asymmetry_ratio_of_gce_is_that_of_a_thousandth(q):
+    # At v = 0.001 and u = 1 - v, where its infimum is. The quadrature is worst
+    # at the unbounded slope at 0.
+    v = 0.001
+    expected = (1 - (1 - v) ** q) / v**q
+    ratio = asymmetry_ratio(losses.GCE(q), 10)
+    assert ratio == pytest.approx(expected, rel=0.05)
+    # From logits too, to which no bound applies.
+    ratio = asymmetry_ratio(losses.GCE(q, from_logits=True), 10)
+    assert ratio == pytest.approx(expected, rel=0.05)
+
+
+@pytest.mark.skipif(
+    keras.config.backend() == "jax", reason="float64 by a global switch"
+)
+@pytest.mark.parametrize("name", ["arl", "ce+sr", "gce"])
+def test_losses_of_float64(name):
+    loss = losses.get(name, dtype="float64")
+    same = losses.get(name)
+    assert symmetry_gap(loss, 3) == pytest.approx(
+        symmetry_gap(same, 3), abs=1e-5
+    )
+    assert asymmetry_ratio(loss, 3) == pytest.approx(
+        asymmetry_ratio(same, 3), rel=1e-3
+    )
+    assert is_trainable(loss, 3)
+    losses.plot_losses({name: loss})
+
+
+@pytest.mark.parametrize("function", [symmetry_gap, asymmetry_ratio])
+def test_what_is_no_finite_loss(function):
+    with pytest.raises(ValueError, match=r"must be finite.*nan"):
+        function(lambda y, p: float("nan") * p[:, 0], 3)
+    with pytest.raises(ValueError, match="one value per sample"):
+        function(lambda y, p: p, 3)
+    with pytest.raises(ValueError, match="Received: loss='gce'"):
+        function("gce", 3)
+    with pytest.raises(ValueError, match="constant"):
+        asymmetry_ratio(lambda y, p: 0.0 * p[:, 0], 3)
 
 
 def test_asymmetry_ratio_says_what_a_noisy_minimum_does():

@@ -53,6 +53,11 @@ def test_foreign_files(path, text):
         losses.load(path)
 
 
+def test_only_taylor_losses_are_saved(tmp_path):
+    with pytest.raises(ValueError, match=r"hold a `TaylorLoss`.*GCE"):
+        losses.save(losses.GCE(), tmp_path / "loss.json")
+
+
 def test_missing_keys_and_files(path, tmp_path):
     content = json.loads(path.read_text())
     del content["center"]

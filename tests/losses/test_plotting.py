@@ -35,6 +35,27 @@ def test_curves_are_the_losses():
     assert figure.axes[1].get_ylim() == pytest.approx((-3.15, 0.15))
 
 
+@pytest.mark.parametrize("num_classes", [2, 10, 1000])
+def test_slope_at_the_uniform_prediction_is_1(num_classes):
+    drawn = {
+        "CE": losses.CrossEntropy(),
+        "CE from logits": losses.CrossEntropy(from_logits=True),
+        "flat": losses.AEL(a=1e6),
+    }
+    figure = losses.plot_losses(drawn, num_classes)
+    for name in ("CE", "CE from logits"):
+        p, slope = curves(figure, 1)[name]
+        np.testing.assert_allclose(slope, -1 / (num_classes * p), rtol=1e-3)
+    np.testing.assert_allclose(curves(figure, 1)["flat"][1], -1, rtol=1e-3)
+
+
+def test_invalid_arguments():
+    with pytest.raises(ValueError, match=r"a loss to draw.*\{\}"):
+        losses.plot_losses({})
+    with pytest.raises(ValueError, match=r"num_classes=2\.5"):
+        losses.plot_losses({"MAE": losses.MAE()}, 2.5)
+
+
 def test_figure_can_be_written(tmp_path):
     figure = losses.plot_losses({"ARL": losses.ARL()})
     figure.savefig(tmp_path / "losses.png")

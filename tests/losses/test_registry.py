@@ -69,6 +69,21 @@ def test_published_settings_by_dataset():
     assert get("gce", "cifar100").q == 0.7
 
 
+def test_what_is_given_leaves_the_other_published_settings():
+    loss = get("nce+agce", "cifar100", passive={"a": 3})
+    assert (loss.passive.a, loss.passive.q) == (3.0, 3.0)
+    assert get("gce+sr", "cifar100", loss={}).loss.q == 0.001
+    assert get("gce+sr", loss={"q": 0.5}).loss.q == 0.5
+
+
+def test_parts_of_what_is_not_published_have_their_settings():
+    agce = get("nfl+agce", "mnist").passive
+    assert (agce.a, agce.q) == (4.0, 0.2)
+    sce = get("nce+sce", "cifar100")
+    assert (sce.passive.alpha, sce.passive.beta) == (6.0, 0.1)
+    assert (sce.alpha, sce.beta) == (1.0, 1.0)
+
+
 def test_published_settings_cannot_be_changed_from_outside():
     losses.published_settings("mnist")["sce"]["alpha"] = 100.0
     assert get("sce", "mnist").alpha == 0.01

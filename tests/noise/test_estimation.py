@@ -54,6 +54,17 @@ def test_rare_classes_have_anchors_too(rng):
     np.testing.assert_allclose(estimated, transition, atol=0.05)
 
 
+def test_probabilities_of_half_precision(rng):
+    p, labels = posterior(rng, 500, 4, noise.symmetric(0.3, 4))
+    rounded = (np.round(p * 256) / 256).astype("float16")
+    assert np.abs(rounded.astype("float64").sum(axis=1) - 1).max() > 1e-3
+    estimated = noise.estimate_transition(rounded, labels)
+    np.testing.assert_allclose(estimated.sum(axis=1), 1)
+    np.testing.assert_allclose(
+        estimated, noise.estimate_transition(p, labels), atol=0.02
+    )
+
+
 def test_from_noisy_digits_to_a_corrected_loss():
     digits = sklearn.datasets.load_digits()
     x = (digits.data / 16).astype("float32")

@@ -153,6 +153,7 @@ def test_shuffling_afterwards_keeps_the_labels():
         ({"seed": -1}, "`seed`.*seed=-1"),
         ({"features": np.zeros((3, 2))}, r"as many.*\(3, 2\), 10 labels"),
         ({"features": np.full((10, 2), np.nan)}, r"finite.*nan"),
+        ({"features": np.full((10, 2), 1e308)}, r"too large.*1e\+308"),
         ({"labels": np.zeros(10)}, "integer array.*float64"),
     ],
 )
@@ -175,6 +176,7 @@ def test_invalid_arguments(change, message):
         (lambda d: d.filter(lambda x, y: y > 0), "unknown cardinality"),
         (lambda d: d.shuffle(100), "another order at each pass"),
         (lambda d: d.batch(2), "before batching"),
+        (lambda d: d.take(0), "must not be empty"),
         (lambda d: d.map(lambda x, y: ({"a": x}, y)), "one tensor of a fixed"),
         (lambda d: d.map(lambda x, y: (x, y + 9)), r"Labels must be in 0\.\.4"),
     ],

@@ -36,3 +36,9 @@ def test_invalid_labels(labels, noisy, message):
         noise.measure_noise(
             np.array(labels, dtype=int), np.array(noisy, dtype=int), 3
         )
+
+
+@pytest.mark.parametrize("num_classes", [1, 2.5])
+def test_invalid_class_count(num_classes):
+    with pytest.raises(ValueError, match=f"num_classes={num_classes}"):
+        noise.measure_noise(np.zeros(2, int), np.zeros(2, int), num_classes)
