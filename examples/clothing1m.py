@@ -17,7 +17,6 @@ It writes, into --directory:
   last.weights.h5, best.weights.h5
 """
 
-import csv
 import dataclasses
 import json
 import os
@@ -214,6 +213,7 @@ def run(recipe, labels):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # Imported after the flags are checked: a wrong flag is told at once.
     import keras
+    import noisy_training
     import tensorflow as tf
 
     logging.set_verbosity(logging.WARNING)
@@ -222,6 +222,7 @@ def run(recipe, labels):
     settings = settings_of(recipe, labels)
     check_same_settings(directory / "settings.json", settings)
     builder = prepared(directory)
+    names = names_of(builder)
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "settings.json").write_text(json.dumps(settings, indent=2))
     keras.utils.set_random_seed(_SEED.value)
@@ -237,17 +238,24 @@ def run(recipe, labels):
     )
     train, validation, test, steps = batches(builder, recipe, labels)
     with strategy.scope():
-        model = build_model(recipe, names_of(builder))
+        model = noisy_training.build_model(
+            recipe.model, recipe.crop, len(names), _WEIGHTS.value
+        )
         model.compile(
-            optimizer=optimizer(recipe, steps), loss=loss, metrics=["accuracy"]
+            optimizer=noisy_training.build_optimizer(
+                recipe, _MOMENTUM.value, steps
+            ),
+            loss=loss,
+            metrics=["accuracy"],
         )
     print(
         f"{_DATASET.value}, {labels} labels, {recipe.model}, loss "
         f"{_LOSS.value}, {steps} steps of {recipe.batch_size} images an epoch, "
         f"{len(gpus)} GPUs"
     )
-    fit(model, train, validation, recipe, directory)
-    report(model, test, names_of(builder), directory)
+    noisy_training.fit(model, train, validation, recipe.epochs, directory)
+    title = f"{_DATASET.value}, loss {_LOSS.value}"
+    noisy_training.report(model, test, names, title, directory)
 
 
 def chosen_loss():
@@ -382,13 +390,11 @@ def batches(builder, recipe, labels):
         recipe.resize, recipe.crop, _CIFAR_PAD if is_cifar else 0
     )
     whole = datasets.ImageSize(recipe.resize, recipe.crop)
-    preprocess = preprocessing(recipe.model)
     train = datasets.image_batches(
         train,
         observed,
         size,
         recipe.batch_size,
-        preprocess,
         training=True,
         seed=_SEED.value,
     )
@@ -398,7 +404,6 @@ def batches(builder, recipe, labels):
             clean,
             whole,
             recipe.batch_size,
-            preprocess,
         )
         for part in ("validation", "test")
     ]
@@ -414,187 +419,6 @@ def observed_label(labels):
         "random2": "random_label2",
         "random3": "random_label3",
     }[labels]
-
-
-def preprocessing(model):
-    """What a network's published weights expect of the channels."""
-    import keras
-
-    if model == "resnet50":
-        return keras.applications.resnet.preprocess_input
-    if model == "mobilenet":
-        return keras.applications.mobilenet_v2.preprocess_input
-    return lambda images: images / 127.5 - 1
-
-
-def build_model(recipe, names):
-    import keras
-
-    shape = (recipe.crop, recipe.crop, 3)
-    weights = _WEIGHTS.value
-    if weights is None:
-        weights = "none" if recipe.model == "tiny" else "imagenet"
-    if recipe.model == "tiny":
-        if weights == "imagenet":
-            raise ValueError("--model=tiny has no weights of ImageNet")
-        body = tiny(shape)
-    else:
-        network = {
-            "resnet50": keras.applications.ResNet50,
-            "mobilenet": keras.applications.MobileNetV2,
-        }[recipe.model]
-        body = network(
-            include_top=False,
-            weights="imagenet" if weights == "imagenet" else None,
-            input_shape=shape,
-            pooling="avg",
-        )
-    logits = keras.layers.Dense(len(names), dtype="float32", name="logits")
-    model = keras.Model(body.input, logits(body.output))
-    if weights not in ("imagenet", "none"):
-        model.load_weights(weights)
-    return model
-
-
-def tiny(shape):
-    """A network of three convolutions, for small images and two cores."""
-    import keras
-
-    inputs = keras.Input(shape)
-    x = inputs
-    for filters in (32, 64, 128):
-        x = keras.layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
-        x = keras.layers.BatchNormalization(momentum=0.9)(x)
-        x = keras.layers.Activation("relu")(x)
-        x = keras.layers.MaxPooling2D(2)(x)
-    return keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
-
-
-def optimizer(recipe, steps):
-    import keras
-
-    learning_rate = recipe.learning_rate
-    if recipe.decay_epochs:
-        learning_rate = keras.optimizers.schedules.PiecewiseConstantDecay(
-            [steps * epoch for epoch in recipe.decay_epochs],
-            [
-                recipe.learning_rate * 0.1**k
-                for k in range(len(recipe.decay_epochs) + 1)
-            ],
-        )
-    return keras.optimizers.SGD(
-        learning_rate,
-        momentum=_MOMENTUM.value,
-        weight_decay=recipe.weight_decay or None,
-    )
-
-
-def fit(model, train, validation, recipe, directory):
-    """Trains, or continues; leaves the last and the best weights as files."""
-    import keras
-
-    last = directory / "last.weights.h5"
-    if last.exists():
-        print(f"{directory} holds a finished training; it is evaluated again.")
-        return
-    best = directory / "best.weights.h5"
-    done = read_history(directory)
-    accuracies = [float(row["val_accuracy"]) for row in done.values()]
-    model.fit(
-        train,
-        epochs=recipe.epochs,
-        validation_data=validation,
-        shuffle=False,
-        callbacks=[
-            keras.callbacks.TensorBoard(directory / "tensorboard"),
-            keras.callbacks.ModelCheckpoint(
-                str(best),
-                monitor="val_accuracy",
-                mode="max",
-                save_best_only=True,
-                save_weights_only=True,
-                initial_value_threshold=max(accuracies, default=None),
-            ),
-            keras.callbacks.CSVLogger(
-                str(directory / "history.csv"), append=True
-            ),
-            # Last, so that an epoch is whole on disk before it counts.
-            keras.callbacks.BackupAndRestore(str(directory / "backup")),
-        ],
-    )
-    model.save_weights(last)
-
-
-def read_history(directory):
-    """Rows of the epochs trained so far, by epoch; the latest of each."""
-    path = directory / "history.csv"
-    if not path.exists():
-        return {}
-    with path.open(newline="") as file:
-        return {int(row["epoch"]): row for row in csv.DictReader(file)}
-
-
-def report(model, test, names, directory):
-    """Evaluates the last and the best epoch; writes table and picture."""
-    import numpy as np
-    from matplotlib.figure import Figure
-    from sklearn import metrics
-
-    history = read_history(directory)
-    watched = {e: float(row["val_accuracy"]) for e, row in history.items()}
-    epochs = {"last": max(watched), "best": max(watched, key=watched.get)}
-    true = np.concatenate([labels for _, labels in test.as_numpy_iterator()])
-    rows = []
-    for which, epoch in epochs.items():
-        model.load_weights(directory / f"{which}.weights.h5")
-        predicted = model.predict(test, verbose=0).argmax(axis=1)
-        recalls = metrics.recall_score(
-            true,
-            predicted,
-            labels=range(len(names)),
-            average=None,
-            zero_division=np.nan,
-        )
-        rows.append(
-            {
-                "epoch": which,
-                "number": epoch + 1,
-                "validation": watched[epoch],
-                "test": metrics.accuracy_score(true, predicted),
-                **dict(zip(names, map(float, recalls), strict=True)),
-            }
-        )
-        if which == "last":
-            figure = Figure(figsize=(9, 8), layout="constrained")
-            axes = figure.subplots()
-            metrics.ConfusionMatrixDisplay.from_predictions(
-                true,
-                predicted,
-                labels=range(len(names)),
-                display_labels=names,
-                normalize="true",
-                values_format=".2f",
-                xticks_rotation=45,
-                im_kw={"vmin": 0, "vmax": 1},
-                text_kw={"fontsize": 7},
-                ax=axes,
-            )
-            axes.set_title(f"{_DATASET.value}, loss {_LOSS.value}, last epoch")
-            figure.savefig(directory / "confusion.png", dpi=120)
-    with (directory / "report.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    print("\nClean test accuracy in percent:")
-    width = max(map(len, [*names, "validation"])) + 2
-    print(" " * width + "".join(f"{row['epoch']:>8}" for row in rows))
-    for key in list(rows[0])[1:]:
-        scale = 1 if key == "number" else 100
-        digits = 0 if key == "number" else 1
-        cells = "".join(f"{scale * row[key]:8.{digits}f}" for row in rows)
-        title = {"number": "epoch", "test": "all classes"}.get(key, key)
-        print(f"{title:{width}}{cells}")
-    print(f"\nWritten to {directory}: report.csv, confusion.png, history.csv")
 
 
 def fail(message):

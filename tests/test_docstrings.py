@@ -12,8 +12,15 @@ import sklearn.datasets
 import tensorflow as tf
 
 import keras_arl
+import keras_arl.datasets
 
-ROOMS = (keras_arl.losses, keras_arl.noise, keras_arl.search, keras_arl.tasks)
+ROOMS = (
+    keras_arl.datasets,
+    keras_arl.losses,
+    keras_arl.noise,
+    keras_arl.search,
+    keras_arl.tasks,
+)
 PUBLIC = {
     f"{room.__name__}.{name}": getattr(room, name)
     for room in ROOMS

@@ -25,7 +25,7 @@ def balanced_subset(labels, num_classes, seed):
     Example:
 
     >>> labels = np.array([0, 1, 0, 0, 1, -1])
-    >>> keras_arl.datasets.balanced_subset(labels, 2, seed=0).sum()
+    >>> int(keras_arl.datasets.balanced_subset(labels, 2, seed=0).sum())
     4
     """
     labels = np.asarray(labels)

@@ -149,6 +149,13 @@ def _compose(name, dataset, kwargs):
 
 
 def _get_from_keras(identifier, dataset, kwargs):
+    try:
+        loss = keras.losses.get(identifier)
+    except ValueError:
+        raise ValueError(
+            f"Unknown loss {identifier!r}: neither one of {names()} nor a "
+            "loss of Keras"
+        ) from None
     if kwargs or dataset is not None:
         given = sorted([*kwargs, *([] if dataset is None else ["dataset"])])
         raise ValueError(
@@ -156,12 +163,4 @@ def _get_from_keras(identifier, dataset, kwargs):
             f"`keras_arl.losses.names()` only. Received: {identifier!r} with "
             f"{given}"
         )
-    if not isinstance(identifier, str):
-        return keras.losses.get(identifier)
-    try:
-        return keras.losses.get(identifier)
-    except ValueError:
-        raise ValueError(
-            f"Unknown loss {identifier!r}: neither one of {names()} nor a "
-            "loss of Keras"
-        ) from None
+    return loss
