@@ -145,7 +145,7 @@ def asymmetry_ratio(loss, num_classes):
     counts = cost > smallest
     if (gain[~counts] < -smallest).any():
         return -np.inf
-    return float((gain[counts] / cost[counts]).min())
+    return float((gain[counts] / cost[counts]).min(initial=1.0))
 
 
 def is_trainable(loss, num_classes):

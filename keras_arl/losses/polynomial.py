@@ -91,6 +91,14 @@ def coefficient_matrix_indices(order):
     return indices
 
 
+def horner(coefficients, x):
+    """The sum over k >= 1 of coefficients[k - 1] * x^k, of tensors too."""
+    total = coefficients[-1] * x
+    for k in range(coefficients.shape[0] - 2, -1, -1):
+        total = (total + coefficients[k]) * x
+    return total
+
+
 def univariate(coefficients, center, order, label):
     """Polynomial in p that one class contributes when its label is fixed.
 

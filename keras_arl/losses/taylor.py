@@ -8,6 +8,7 @@ from keras import ops
 from keras_arl.losses import polynomial
 from keras_arl.losses.classification import ClassificationLoss
 from keras_arl.losses.classification import is_traced
+from keras_arl.losses.predictions import Logits
 from keras_arl.losses.predictions import take_labelled
 
 
@@ -180,9 +181,25 @@ class TaylorLoss(ClassificationLoss):
 
     def index_loss(self, labels, predictions):
         other, target = self._univariate_coefficients()
-        shifted = predictions.probabilities - self._read(self._center)[0]
-        correction = _horner(target - other, take_labelled(shifted, labels))
-        return ops.sum(_horner(other, shifted), axis=-1) + correction
+        center = self._read(self._center)[0]
+        if keras.config.backend() == "tensorflow" and isinstance(
+            predictions, Logits
+        ):
+            from keras_arl.losses.fused_taylor import taylor_of_softmax
+
+            return taylor_of_softmax(
+                predictions.logits,
+                labels,
+                lambda logits: Logits(logits).probabilities,
+                other,
+                target - other,
+                center,
+            )
+        shifted = predictions.probabilities - center
+        correction = polynomial.horner(
+            target - other, take_labelled(shifted, labels)
+        )
+        return ops.sum(polynomial.horner(other, shifted), axis=-1) + correction
 
     def soft_loss(self, targets, predictions):
         matrix = self._coefficient_matrix()
@@ -233,14 +250,6 @@ class TaylorLoss(ClassificationLoss):
             f"<{type(self).__name__} name={self.name!r} order={self.order} "
             f"from_logits={self.from_logits}>"
         )
-
-
-def _horner(coefficients, x):
-    """The sum over k >= 1 of coefficients[k - 1] * x^k."""
-    total = coefficients[-1] * x
-    for k in range(coefficients.shape[0] - 2, -1, -1):
-        total = (total + coefficients[k]) * x
-    return total
 
 
 def _shortest_floats(variable):

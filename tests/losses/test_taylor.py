@@ -337,6 +337,42 @@ def test_labels_that_a_compiled_function_captures(rng):
     assert float(value) == pytest.approx(expected, abs=2e-5)
 
 
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="a path of its own there")
+@pytest.mark.parametrize("order", ORDERS)
+def test_closed_gradient_is_the_automatic_one(rng, order):
+    import tensorflow as tf
+
+    # One-hot labels are differentiated automatically.
+    loss = make(rng, order, from_logits=True, reduction="sum")
+    labels, one_hot, _ = batch(rng)
+    logits = tf.constant(rng.normal(size=one_hot.shape), tf.float32)
+    weight = tf.constant(rng.uniform(size=len(labels)), tf.float32)
+
+    def gradients(y_true):
+        with tf.GradientTape() as outer:
+            outer.watch(logits)
+            with tf.GradientTape(persistent=True) as tape:
+                tape.watch(logits)
+                for variable in loss.variables:
+                    tape.watch(variable.value)
+                value = loss(y_true, logits, sample_weight=weight)
+            first = tape.gradient(value, logits)
+            length = tf.reduce_sum(first**2)
+        by_variables = tape.gradient(
+            value, [variable.value for variable in loss.variables]
+        )
+        second = outer.gradient(length, logits)
+        return [
+            tf.convert_to_tensor(gradient)
+            for gradient in (first, second, *by_variables)
+        ]
+
+    for ours, automatic in zip(
+        gradients(labels), gradients(one_hot), strict=True
+    ):
+        np.testing.assert_allclose(ours, automatic, rtol=2e-4, atol=2e-4)
+
+
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="shapes of tf.data")
 def test_labels_of_a_depth_known_only_in_the_run(rng):
     import tensorflow as tf
