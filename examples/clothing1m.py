@@ -331,11 +331,16 @@ def prepared(directory):
                 "    Then run this program with --manual_dir=DIRECTORY. To see "
                 "it work\n    without the data, use --fake_data."
             )
-        builder.download_and_prepare(
-            download_config=tfds.download.DownloadConfig(
-                manual_dir=str(pathlib.Path(manual_dir).resolve())
+        manual_dir = pathlib.Path(manual_dir).resolve()
+        try:
+            builder.download_and_prepare(
+                download_config=tfds.download.DownloadConfig(
+                    manual_dir=str(manual_dir)
+                )
             )
-        )
+        # So TFDS says that the directory does not exist, or is empty.
+        except AssertionError as error:
+            fail(f"{manual_dir} holds nothing of the dataset. {error}")
     return builder
 
 

@@ -126,6 +126,17 @@ def test_without_data_it_says_what_to_download(tmp_path):
         assert part in result.stderr
 
 
+@pytest.mark.parametrize("name", ["none", "empty", "images"])
+def test_a_directory_without_the_files(tmp_path, name):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "images" / "images").mkdir(parents=True)
+    result = run(tmp_path, "--data_dir=data", f"--manual_dir={name}")
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert f"{tmp_path / name}" in result.stderr
+    assert "noisy_train_key_list.txt" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
