@@ -4,4 +4,5 @@ from keras_arl import losses as losses
 from keras_arl import noise as noise
 from keras_arl import search as search
 from keras_arl import tasks as tasks
+from keras_arl import training as training
 from keras_arl.losses import ARL as ARL

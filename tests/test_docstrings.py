@@ -20,6 +20,7 @@ ROOMS = (
     keras_arl.noise,
     keras_arl.search,
     keras_arl.tasks,
+    keras_arl.training,
 )
 PUBLIC = {
     f"{room.__name__}.{name}": getattr(room, name)

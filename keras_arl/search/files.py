@@ -6,12 +6,41 @@ import os
 import pathlib
 
 
-def write_json(path, content):
-    """Writes a JSON file by way of a temporary one and a rename."""
+def write_text(path, text):
+    """Writes a file by way of a temporary one and a rename."""
     path = pathlib.Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(content))
+    temporary.write_text(text)
     os.replace(temporary, path)
+
+
+def write_json(path, content):
+    """Writes a JSON file, for people to read too."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def read_json(path):
+    """Reads a JSON file.
+
+    Raises:
+        ValueError: If it is none, with its path.
+    """
+    return parse_json(pathlib.Path(path).read_bytes(), path)
+
+
+def parse_json(text, path):
+    """Parses JSON that was read from `path`.
+
+    Raises:
+        ValueError: If it is none, with its path.
+    """
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is damaged: {error}. Begin anew in another directory, or "
+            "restore the file."
+        ) from error
 
 
 def write_csv(rows, path):

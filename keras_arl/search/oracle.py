@@ -1,5 +1,8 @@
 """CMA-ES as a Keras Tuner oracle."""
 
+import collections
+import threading
+
 import keras_tuner
 import numpy as np
 from keras_tuner.engine.trial import Trial
@@ -8,11 +11,10 @@ from keras_tuner.engine.trial import TrialStatus
 from keras_arl.losses import polynomial
 from keras_arl.search import files
 from keras_arl.search import space
-from keras_arl.search.evolution import Evolution
-
-SEARCH, SELECTION = "search", "selection"
-_PURPOSES = {SEARCH: 1, SELECTION: 2}
-_STATE_VERSION = 1
+from keras_arl.search.journal import Journal
+from keras_arl.search.schedule import SELECTION
+from keras_arl.search.schedule import Schedule
+from keras_arl.search.schedule import rank
 
 
 class CMAESOracle(keras_tuner.Oracle):
@@ -124,7 +126,6 @@ class CMAESOracle(keras_tuner.Oracle):
             max_trials=generations * popsize * tasks
             + (finalists + 1) * final_tasks,
             seed=seed,
-            max_consecutive_failed_trials=None,
         )
         # The base class takes seed 0 for none.
         self.seed = seed
@@ -136,17 +137,9 @@ class CMAESOracle(keras_tuner.Oracle):
         self.sigma0 = float(sigma0)
         self.finalists = finalists
         self.final_tasks = final_tasks
-        self._begin()
-
-    def _begin(self):
-        self._evolution = Evolution(
-            self.x0, self.sigma0, self.popsize, seed=[0, self.seed]
-        )
-        # Fitness of each generation told, candidate by candidate.
-        self._fitness = []
-        self._generations_asked = [self._evolution.ask()]
-        # Trials of the current generation or of the selection, in order.
-        self._issued = []
+        self._lock = threading.RLock()
+        self._schedule = Schedule(self.settings())
+        self._begin_stage()
 
     def settings(self):
         """The arguments that a resumed search must share, a dictionary."""
@@ -166,121 +159,181 @@ class CMAESOracle(keras_tuner.Oracle):
     @property
     def phase(self):
         """`"search"`, or `"selection"` after the last generation."""
-        told = len(self._fitness)
-        over = told == self.generations or (told and self._evolution.stopped)
-        return SELECTION if over else SEARCH
+        return self._schedule.stage.phase
 
     @property
     def generation(self):
         """Number of generations that are complete."""
-        return len(self._fitness)
+        return self._schedule.stage.generation
 
     @property
     def stage_size(self):
         """Number of trials of the current generation, or of the selection."""
-        candidates, num_tasks = self._stage()
-        return len(candidates) * num_tasks
+        return self._schedule.stage.size
+
+    @property
+    def finished(self):
+        """Whether the selection is complete."""
+        return self.phase == SELECTION and len(self._ends) == self.stage_size
+
+    def create_trial(self, tuner_id):
+        """Hands out a trial of the present stage.
+
+        Args:
+            tuner_id: Identifies the tuner that asks. One that has a trial is
+                given the same again.
+
+        Returns:
+            A `Trial` with status `"RUNNING"`; with status `"IDLE"` while
+            others have all trials of the stage, and `"STOPPED"` when the
+            search is finished.
+        """
+        with self._lock:
+            if tuner_id in self.ongoing_trials:
+                return self.ongoing_trials[tuner_id]
+            self.tuner_ids.add(tuner_id)
+            if self._waiting:
+                return self._hand_out(tuner_id)
+            if not self.finished:
+                return Trial(self.get_space(), status=TrialStatus.IDLE)
+            self.tuner_ids.remove(tuner_id)
+            return Trial(self.get_space(), status=TrialStatus.STOPPED)
 
     def populate_space(self, trial_id):
-        candidates, num_tasks = self._stage()
-        position = len(self._issued)
-        if position == self.stage_size:
-            finished = self.phase == SELECTION and self._all_ended()
-            return {
-                "status": TrialStatus.STOPPED if finished else TrialStatus.IDLE
-            }
-        candidate, task = divmod(position, num_tasks)
-        self._issued.append(trial_id)
+        """The hyperparameters of a trial of the present stage."""
+        stage = self._schedule.stage
+        position = int(trial_id) - stage.first_trial
         return {
             "status": TrialStatus.RUNNING,
-            "values": {
-                "phase": self.phase,
-                "generation": self.generation,
-                "candidate": candidate,
-                "task": task,
-                "task_seed": self.task_seed(self.phase, self.generation, task),
-                **self._name(candidates[candidate]),
-            },
+            "values": stage.hyperparameters(position, self.order),
         }
 
-    def task_seed(self, phase, generation, task):
-        """Seed of a task, a function of the search's seed and the position."""
-        sequence = np.random.SeedSequence(
-            [self.seed, _PURPOSES[phase], generation, task]
-        )
-        # Fits the 32-bit integers of Keras Tuner's messages.
-        return int(sequence.generate_state(1)[0] >> 1)
+    def create_generation(self, tuner_id):
+        """Hands out all trials of the present stage that nobody has.
 
-    @keras_tuner.synchronized
+        For a tuner that trains with many candidates together.
+
+        Args:
+            tuner_id: Identifies the tuner that asks. What it has of the stage
+                already, it is given again.
+
+        Returns:
+            A list of trials with status `"RUNNING"`, empty when the search is
+            finished.
+
+        Raises:
+            RuntimeError: If others have all trials of the stage.
+        """
+        with self._lock:
+            while self._waiting:
+                self._hand_out(f"{tuner_id}/{self._waiting[0]}")
+            trials = [
+                trial
+                for holder, trial in self.ongoing_trials.items()
+                if holder.startswith(f"{tuner_id}/")
+            ]
+            if not trials and not self.finished:
+                raise RuntimeError(
+                    f"No trial is left of generation {self.generation}, which "
+                    "other tuners have not ended."
+                )
+            return trials
+
+    def update_trial(self, trial_id, metrics, step=0):
+        with self._lock:
+            return super().update_trial(trial_id, metrics, step)
+
     def end_trial(self, trial):
-        super().end_trial(trial)
-        self._tell_when_complete()
+        """Takes the end of a trial, and tells CMA-ES of a whole generation.
 
-    def _stage(self):
-        """Candidates and number of tasks of what is evaluated now."""
-        if self.phase == SEARCH:
-            return self._generations_asked[-1], self.tasks
-        return self._finalists(), self.final_tasks
+        The end of a trial that has ended before is ignored.
 
-    def _finalists(self):
-        finalists = []
-        generations = list(
-            zip(self._generations_asked, self._fitness, strict=False)
-        )
-        for candidates, fitness in generations[-self.finalists :]:
-            best = max(range(len(fitness)), key=lambda k: _rank_key(fitness[k]))
-            finalists.append(candidates[best])
-        return [*finalists, self._evolution.mean]
+        Args:
+            trial: A `Trial` that was handed out, with its status and message.
 
-    def _name(self, vector):
-        # Rounded to float32, in which the loss is computed and in which Keras
-        # Tuner sends numbers to a worker: every process sees one value.
-        values = [float(x) for x in np.asarray(vector, dtype="float32")]
-        return dict(zip(space.parameter_names(self.order), values, strict=True))
+        Raises:
+            RuntimeError: If all trials of a generation raised an exception.
+        """
+        with self._lock:
+            tuner_id = self._who_has(trial.trial_id)
+            if tuner_id is None:
+                return
+            status, message = trial.status, trial.message
+            trial = self.ongoing_trials.pop(tuner_id)
+            trial.message = message
+            trial.status = TrialStatus.FAILED
+            if status == TrialStatus.COMPLETED:
+                self.score_trial(trial)
+                if np.isfinite(trial.score):
+                    trial.status = TrialStatus.COMPLETED
+            self.end_order.append(trial.trial_id)
+            stage = self._schedule.stage
+            end = {
+                "position": int(trial.trial_id) - stage.first_trial,
+                "status": trial.status,
+                "score": _score(trial),
+                "message": trial.message,
+            }
+            if not self._ends:
+                self._journal.begin(stage)
+            self._journal.append(stage, end)
+            self._ends[end["position"]] = end
+            self._tell_when_complete()
 
-    def _all_ended(self):
-        return set(self._issued) <= set(self.end_order)
+    def _who_has(self, trial_id):
+        for tuner_id, trial in self.ongoing_trials.items():
+            if trial.trial_id == trial_id:
+                return tuner_id
+        return None
+
+    def _begin_stage(self):
+        # How trials of the present stage ended, by their position in it.
+        self._ends = {}
+        # Positions of those that nobody has.
+        self._waiting = collections.deque(range(self._schedule.stage.size))
+
+    def _hand_out(self, holder):
+        trial = self._new_trial(self._waiting.popleft())
+        self.ongoing_trials[holder] = trial
+        return trial
+
+    def _new_trial(self, position):
+        stage = self._schedule.stage
+        width = len(str(self.max_trials))
+        trial_id = f"{stage.first_trial + position:0{width}d}"
+        populated = self.populate_space(trial_id)
+        hyperparameters = self.get_space()
+        hyperparameters.values = populated["values"]
+        trial = Trial(hyperparameters, trial_id, populated["status"])
+        self.trials[trial_id] = trial
+        self.start_order.append(trial_id)
+        return trial
 
     def _tell_when_complete(self):
-        if self.phase == SELECTION or not self._issued:
-            return
-        if len(self._issued) < self.stage_size:
-            return
-        if not self._all_ended():
+        stage = self._schedule.stage
+        if self.phase == SELECTION or len(self._ends) < stage.size:
             return
         self._stop_if_all_raised()
-        self._tell(self._aggregate(self._issued, self.tasks))
-        self._issued = []
-        self.save()
+        self._schedule.tell(stage.fitness(self._scores()))
+        self._begin_stage()
 
-    def _tell(self, fitness):
-        self._evolution.tell(self._generations_asked[-1], fitness)
-        self._fitness.append(fitness)
-        self._generations_asked.append(self._evolution.ask())
-
-    def _aggregate(self, trial_ids, num_tasks):
-        """Mean score of each candidate's trials; `None` where one failed."""
-        scores = [_score(self.trials[trial_id]) for trial_id in trial_ids]
-        rows = [
-            scores[k : k + num_tasks] for k in range(0, len(scores), num_tasks)
-        ]
-        return [None if None in row else float(np.mean(row)) for row in rows]
+    def _scores(self):
+        return [self._ends[k]["score"] for k in range(len(self._ends))]
 
     def _stop_if_all_raised(self):
         """Stops, so that the same generation is run again on resume."""
-        trials = [self.trials[trial_id] for trial_id in self._issued]
-        if not all(_raised(trial) for trial in trials):
+        ends = [self._ends[k] for k in range(len(self._ends))]
+        if not all(_raised(end) for end in ends):
             return
-        for trial_id in self._issued:
-            del self.trials[trial_id]
-            self._run_times.pop(trial_id)
-            self.start_order.remove(trial_id)
-            self.end_order.remove(trial_id)
-        self._issued = []
-        self.save()
+        self._journal.forget(self._schedule.stage)
+        self._begin_stage()
+        for order in (self.start_order, self.end_order):
+            for trial_id in order[-len(ends) :]:
+                self.trials.pop(trial_id, None)
+            del order[-len(ends) :]
         raise RuntimeError(
-            f"All {len(trials)} trials of generation {self.generation} raised "
-            f"an exception. The first one:\n{trials[0].message}"
+            f"All {len(ends)} trials of generation {self.generation} raised "
+            f"an exception. The first one:\n{ends[0]['message']}"
         )
 
     def history(self):
@@ -293,7 +346,7 @@ class CMAESOracle(keras_tuner.Oracle):
             candidate.
         """
         rows = []
-        for generation, fitness in enumerate(self._fitness):
+        for generation, fitness in enumerate(self._schedule.fitness):
             scored = [f for f in fitness if f is not None]
             rows.append(
                 {
@@ -318,34 +371,22 @@ class CMAESOracle(keras_tuner.Oracle):
         Raises:
             RuntimeError: If the search is not finished.
         """
-        finalists = self._finalists() if self.phase == SELECTION else []
-        if (
-            not finalists
-            or len(self._issued) < self.stage_size
-            or not self._all_ended()
-        ):
+        if not self.finished:
             raise RuntimeError(
                 f"The search is not finished: {len(self.end_order)} of "
                 f"{self.max_trials} trials are done. Call `search()` first."
             )
-        scores = self._aggregate(self._issued, self.final_tasks)
-        first = self.generation - (len(finalists) - 1)
-        names = [
-            f"generation {first + k}" for k in range(len(finalists) - 1)
-        ] + ["mean"]
+        stage = self._schedule.stage
         rows = [
-            {
-                "name": name,
-                "score": score,
-                "vector": list(self._name(vector).values()),
-            }
+            {"name": name, "score": score, "vector": vector}
             for name, score, vector in zip(
-                names, scores, finalists, strict=True
+                self._schedule.finalists(),
+                stage.fitness(self._scores()),
+                stage.candidates,
+                strict=True,
             )
         ]
-        return sorted(
-            rows, key=lambda row: _rank_key(row["score"]), reverse=True
-        )
+        return sorted(rows, key=lambda row: rank(row["score"]), reverse=True)
 
     def best(self):
         """Coefficients, then centre, of the finalist selected, a list.
@@ -358,84 +399,65 @@ class CMAESOracle(keras_tuner.Oracle):
         if winner["score"] is None:
             raise RuntimeError(
                 "Every finalist failed. The first one:\n"
-                f"{self.trials[self._issued[0]].message}"
+                f"{self._ends[0]['message']}"
             )
         return winner["vector"]
 
-    def get_state(self):
-        return {
-            **super().get_state(),
-            "cmaes": {
-                "version": _STATE_VERSION,
-                "settings": self.settings(),
-                "fitness": self._fitness,
-                "issued": self._issued,
-            },
-        }
-
-    def set_state(self, state):
-        saved = state["cmaes"]
-        if saved["version"] != _STATE_VERSION:
-            raise ValueError(
-                f"The search directory has version {saved['version']!r}; this "
-                f"version of keras_arl continues version {_STATE_VERSION}."
-            )
-        if self._seed_is_drawn:
-            self.seed = saved["settings"]["seed"]
-        files.check_same_settings(saved["settings"], self.settings())
-        super().set_state(state)
-        self._begin()
-        for fitness in saved["fitness"]:
-            self._tell(fitness)
-        self._issued = list(saved["issued"])
+    @property
+    def _journal(self):
+        return Journal(self._project_dir)
 
     def save(self):
-        files.write_json(self._get_oracle_fname(), self.get_state())
+        """Writes the settings; each trial's end is written when it ends."""
+        self._journal.write_settings(self.settings())
 
     def _save_trial(self, trial):
-        path = f"{self._get_trial_dir(trial.trial_id)}/trial.json"
-        files.write_json(path, trial.get_state())
+        # The base class's file for each trial: the stage's file holds its end.
+        pass
 
     def reload(self):
-        super().reload()
-        # A process that ends between writing a trial and writing the oracle
-        # leaves a trial that was never issued.
-        issued = set(self.start_order)
-        self.trials = {
-            trial_id: trial
-            for trial_id, trial in self.trials.items()
-            if trial_id in issued
-        }
-        # One that ends between writing a trial's end and taking the trial from
-        # the ongoing ones leaves a trial that must not run again.
-        self._retry_queue = [
-            trial_id
-            for trial_id in self._retry_queue
-            if trial_id not in self.end_order
-        ]
-        for trial_id in self._retry_queue:
-            self.trials[trial_id] = Trial(
-                self.trials[trial_id].hyperparameters, trial_id
-            )
-        self._tell_when_complete()
+        """Continues the search in the project's directory.
+
+        Raises:
+            ValueError: If it has other settings, or another version of this
+                package began it.
+        """
+        saved = self._journal.read_settings()
+        if self._seed_is_drawn:
+            self.seed = saved["seed"]
+        files.check_same_settings(saved, self.settings())
+        self._schedule = Schedule(self.settings())
+        self._begin_stage()
+        while self._read_stage():
+            self._tell_when_complete()
+
+    def _read_stage(self):
+        """Reads how trials ended; returns whether another stage follows."""
+        stage = self._schedule.stage
+        for end in self._journal.read_ends(stage) or ():
+            position = end["position"]
+            self._ends[position] = end
+            self._waiting.remove(position)
+            trial = self._new_trial(position)
+            trial.status = end["status"]
+            trial.score = end["score"]
+            trial.message = end["message"]
+            self.end_order.append(trial.trial_id)
+        return len(self._ends) == stage.size and not self.finished
 
 
 def _score(trial):
     """The trial's score, or `None` if it failed."""
-    if trial.status != TrialStatus.COMPLETED or not np.isfinite(trial.score):
+    if trial.status != TrialStatus.COMPLETED:
         return None
     return float(trial.score)
 
 
-def _raised(trial):
+def _raised(end):
     """Whether an exception ended the trial; divergence is none."""
-    return _score(trial) is None and (trial.message or "").startswith(
+    return end["score"] is None and (end["message"] or "").startswith(
         "Traceback"
     )
-
-
-def _rank_key(fitness):
-    return -np.inf if fitness is None else fitness
 
 
 def _check_at_least(name, value, minimum):

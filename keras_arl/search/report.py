@@ -12,6 +12,7 @@ from keras_arl.tasks import ArchitectureConfig
 from keras_arl.tasks import TaskConfig
 from keras_arl.tasks import TrainingDivergedError
 from keras_arl.tasks import build_task
+from keras_arl.training import Trainer
 
 # Neither the widths nor the noise rates are among those that
 # `keras_arl.tasks` samples.
@@ -24,6 +25,7 @@ _NOISES = (("symmetric", 0.3), ("symmetric", 0.5))
 _PURPOSE = 3
 _PACKAGES = (
     "cma",
+    "jax",
     "keras",
     "keras-arl",
     "keras-tuner",
@@ -79,7 +81,7 @@ def report_configs(space, runs=3, seed=0, noises=_NOISES):
     ]
 
 
-def compare_losses(losses, configs, verbose=1):
+def compare_losses(losses, configs, trainer=None, verbose=1):
     """Trains with every loss on every task.
 
     Args:
@@ -87,6 +89,8 @@ def compare_losses(losses, configs, verbose=1):
             loss, for class indices and probabilities.
         configs: List of `keras_arl.tasks.TaskConfig`. All losses meet the same
             examples, wrong labels, initial weights and batches.
+        trainer: What trains the models, as for `LossTuner`. Defaults to
+            `None`: a new `keras_arl.training.Trainer()`.
         verbose: `1` for a progress bar, `0` for silence. Defaults to `1`.
 
     Returns:
@@ -106,11 +110,13 @@ def compare_losses(losses, configs, verbose=1):
     bar = keras.utils.Progbar(
         len(losses) * len(configs), verbose=verbose, unit_name="training"
     )
+    trainer = Trainer() if trainer is None else trainer
     rows = []
     for config in configs:
+        task = build_task(config)
         for name, loss in losses.items():
             try:
-                accuracy = build_task(config).evaluate(loss)
+                accuracy = trainer.evaluate(task, loss)
             except TrainingDivergedError:
                 accuracy = float("nan")
             rows.append(
@@ -222,7 +228,8 @@ def provenance(tuner, command):
 
     Returns:
         A dictionary: command, seed, versions, search (the oracle's settings),
-        tasks (what they are sampled from), last_epochs, score, date.
+        tasks (what they are sampled from), last_epochs, trainer, backend,
+        score, date.
 
     Example:
 

@@ -1,5 +1,7 @@
 """The tuner: the one place where candidates and tasks meet."""
 
+import collections
+import os
 import traceback
 
 import keras
@@ -9,15 +11,26 @@ from keras_tuner.engine.trial import TrialStatus
 from keras_arl.losses import is_trainable
 from keras_arl.search import files
 from keras_arl.search import space
+from keras_arl.search.journal import SETTINGS_FILE
 from keras_arl.search.oracle import CMAESOracle
 from keras_arl.search.progress import SearchProgress
 from keras_arl.tasks import TrainingDivergedError
+from keras_arl.training import Trainer
+
+# Candidates of a generation meet the same tasks, which are kept meanwhile.
+_MAX_STAGE_TASKS = 16
+# Set where Keras Tuner's chief and workers share a search.
+_ORACLE_ADDRESS = "KERASTUNER_ORACLE_IP"
+_NOT_TRAINED = (
+    "not trained: at uniform predictions the loss does not raise the labelled "
+    "class's probability"
+)
 
 
 class LossTuner(keras_tuner.Tuner):
     """Runs the search for a loss that a `CMAESOracle` steers.
 
-    A trial trains a new model of one task with one candidate and reports the
+    A trial trains a model of one task with one candidate and reports the
     clean validation accuracy of the last epochs. A candidate that cannot teach
     an untrained network (`keras_arl.losses.is_trainable`, a closed form) is
     not trained: its trial says so in its message and scores 0, the lowest
@@ -32,10 +45,14 @@ class LossTuner(keras_tuner.Tuner):
         oracle: A `CMAESOracle`.
         tasks: Function from a seed, a non-negative integer, to a new
             `keras_arl.tasks.Task`; for instance a
-            `keras_arl.tasks.SampledTasks`. It is called for each trial. If it
-            has `get_config()`, a resumed search checks that it is the same.
+            `keras_arl.tasks.SampledTasks`. A task whose data are pipelines is
+            made anew for each trial. If the function has `get_config()`, a
+            resumed search checks that it is the same.
         last_epochs: Number of last epochs whose validation accuracies are
             averaged. Defaults to `1`.
+        trainer: What trains the models: a `keras_arl.training.Trainer` or a
+            `keras_arl.training.PlainTrainer`. Defaults to `None`: a new
+            `Trainer()`, which reuses what it compiled.
         directory: Directory of the search. Defaults to `None`: the current
             one.
         project_name: Folder in `directory`. Defaults to `"loss_search"`.
@@ -55,14 +72,14 @@ class LossTuner(keras_tuner.Tuner):
     ...     y = (x[:, 0] > 0).astype(int)
     ...     T = keras_arl.noise.symmetric(0.4, num_classes=2)
     ...     noisy = keras_arl.noise.corrupt_labels(y, T, seed)
-    ...     pairs = tf.data.Dataset.from_tensor_slices
     ...     return keras_arl.tasks.Task(
-    ...         train=pairs((x[:100], noisy[:100])).batch(20),
-    ...         validation=pairs((x[100:], y[100:])).batch(100),
+    ...         train=(x[:100], noisy[:100]),
+    ...         validation=(x[100:], y[100:]),
     ...         build_model=lambda: keras.Sequential(
     ...             [keras.Input((2,)), keras.layers.Dense(2, "softmax")]
     ...         ),
     ...         num_classes=2,
+    ...         architecture="linear",
     ...     )
     >>> oracle = keras_arl.search.CMAESOracle(
     ...     order=2, generations=1, popsize=4, final_tasks=1, seed=0
@@ -77,6 +94,7 @@ class LossTuner(keras_tuner.Tuner):
         oracle,
         tasks,
         last_epochs=1,
+        trainer=None,
         directory=None,
         project_name="loss_search",
         overwrite=False,
@@ -98,6 +116,9 @@ class LossTuner(keras_tuner.Tuner):
             )
         self.tasks = tasks
         self.last_epochs = last_epochs
+        self.trainer = Trainer() if trainer is None else trainer
+        # Tasks of the present stage whose data are in memory, by seed.
+        self._stage, self._stage_tasks = None, {}
         self._progress = None
         # Keras Tuner prints a table per trial; here is a progress bar.
         oracle.verbose = 0
@@ -119,27 +140,112 @@ class LossTuner(keras_tuner.Tuner):
             RuntimeError: If every trial of a generation raises an exception.
         """
         self._progress = SearchProgress(self.oracle) if verbose else None
-        super().search()
+        self.save()
+        if self._trains_together():
+            self._search_together()
+        else:
+            super().search()
+
+    def _trains_together(self):
+        # Nor does it where a subclass runs trials in its own way.
+        return (
+            self.trainer.trains_together
+            and _ORACLE_ADDRESS not in os.environ
+            and type(self).run_trial is LossTuner.run_trial
+        )
+
+    def _search_together(self):
+        self.on_search_begin()
+        while trials := self.oracle.create_generation(self.tuner_id):
+            by_task = collections.defaultdict(list)
+            for trial in trials:
+                self.on_trial_begin(trial)
+                seed = trial.hyperparameters.values["task_seed"]
+                by_task[seed].append(trial)
+            for group in by_task.values():
+                self._run_group(group)
+        self.on_search_end()
+
+    def _run_group(self, trials):
+        """Runs trials of one task, together if its data are in memory."""
+        try:
+            task = self._task(trials[0])
+            if task.in_memory:
+                outcomes = self._train_together(trials, task)
+            else:
+                outcomes = (self._outcome(trial) for trial in trials)
+        except Exception as error:
+            outcomes = [error] * len(trials)
+        for trial, outcome in zip(trials, outcomes, strict=True):
+            self._report(trial, outcome)
+
+    def _outcome(self, trial):
+        try:
+            return self.run_trial(trial)[self.oracle.objective.name]
+        except Exception as error:
+            return error
+
+    def _train_together(self, trials, task):
+        """Accuracies, or the exceptions in their place, an iterator."""
+        losses = [self._loss(trial, task) for trial in trials]
+        teaching = [loss for loss in losses if _can_teach(loss, task)]
+        accuracies = self.trainer.evaluate_all(task, teaching, self.last_epochs)
+
+        def in_order():
+            for trial, loss in zip(trials, losses, strict=True):
+                if loss in teaching:
+                    yield next(accuracies)
+                else:
+                    trial.message = _NOT_TRAINED
+                    yield 0.0
+
+        return in_order()
 
     def run_trial(self, trial):
-        values = trial.hyperparameters.values
-        # Pipelines and models that a user's task leaves unseeded.
-        keras.utils.set_random_seed(values["task_seed"])
-        task = self.tasks(values["task_seed"])
-        names = space.parameter_names(self.oracle.order)
-        loss = space.to_loss(
-            [values[name] for name in names],
-            self.oracle.order,
-            from_logits=task.from_logits,
-        )
-        if not is_trainable(loss, task.num_classes):
-            trial.message = (
-                "not trained: at uniform predictions the loss does not raise "
-                "the labelled class's probability"
-            )
+        task = self._task(trial)
+        loss = self._loss(trial, task)
+        if not _can_teach(loss, task):
+            trial.message = _NOT_TRAINED
             return {self.oracle.objective.name: 0.0}
-        accuracy = task.evaluate(loss, last_epochs=self.last_epochs)
+        accuracy = self.trainer.evaluate(task, loss, self.last_epochs)
         return {self.oracle.objective.name: accuracy}
+
+    def _report(self, trial, outcome):
+        """Ends a trial with its accuracy, or the exception it raised."""
+        if isinstance(outcome, keras_tuner.errors.FatalError):
+            raise outcome
+        if isinstance(outcome, Exception):
+            _fail(trial, outcome)
+        else:
+            metrics = {self.oracle.objective.name: outcome}
+            self.oracle.update_trial(trial.trial_id, metrics)
+            trial.status = TrialStatus.COMPLETED
+        self.on_trial_end(trial)
+
+    def _task(self, trial):
+        values = trial.hyperparameters.values
+        stage, seed = (
+            (values["phase"], values["generation"]),
+            values["task_seed"],
+        )
+        if stage != self._stage:
+            self._stage, self._stage_tasks = stage, {}
+        if seed in self._stage_tasks:
+            return self._stage_tasks[seed]
+        # Pipelines and models that a user's task leaves unseeded.
+        keras.utils.set_random_seed(seed)
+        task = self.tasks(seed)
+        # A pipeline that shuffles goes on where its last use stopped.
+        if task.in_memory and len(self._stage_tasks) < _MAX_STAGE_TASKS:
+            self._stage_tasks[seed] = task
+        return task
+
+    def _loss(self, trial, task):
+        names = space.parameter_names(self.oracle.order)
+        vector = [trial.hyperparameters.values[name] for name in names]
+        return space.to_loss(
+            vector, self.oracle.order, from_logits=task.from_logits
+        )
 
     def _try_run_and_update_trial(self, trial, *fit_args, **fit_kwargs):
         # As in the base class, which prints every traceback in full.
@@ -148,19 +254,11 @@ class LossTuner(keras_tuner.Tuner):
             trial.status = TrialStatus.COMPLETED
         except keras_tuner.errors.FatalError:
             raise
-        except TrainingDivergedError as error:
-            trial.status = TrialStatus.FAILED
-            trial.message = str(error)
         except Exception as error:
-            trial.status = TrialStatus.INVALID
-            trial.message = traceback.format_exc()
-            print(
-                f"\nTrial {trial.trial_id} failed: {type(error).__name__}: "
-                f"{error}"
-            )
+            _fail(trial, error)
 
     def on_trial_end(self, trial):
-        super().on_trial_end(trial)
+        self.oracle.end_trial(trial)
         if self._progress:
             self._progress.update(trial)
 
@@ -213,12 +311,41 @@ class LossTuner(keras_tuner.Tuner):
         return {
             "last_epochs": self.last_epochs,
             "tasks": get_config() if get_config else None,
+            "backend": keras.config.backend(),
+            **self.trainer.get_config(),
         }
 
     def set_state(self, state):
         files.check_same_settings(state, self.get_state())
 
     def save(self):
+        # First: with the oracle's file there is a search to continue.
+        files.write_json(self._own_file(), self.get_state())
         if not self._is_worker():
             self.oracle.save()
-        files.write_json(self._get_tuner_fname(), self.get_state())
+
+    def reload(self):
+        if not self._is_worker():
+            self.oracle.reload()
+        self.set_state(files.read_json(self._own_file()))
+
+    def _own_file(self):
+        return f"{self.project_dir}/tuner.json"
+
+    def _get_tuner_fname(self):
+        # What tells the base class that there is a search to continue.
+        return f"{self.project_dir}/{SETTINGS_FILE}"
+
+
+def _can_teach(loss, task):
+    return is_trainable(loss, task.num_classes)
+
+
+def _fail(trial, error):
+    if isinstance(error, TrainingDivergedError):
+        trial.status = TrialStatus.FAILED
+        trial.message = str(error)
+        return
+    trial.status = TrialStatus.INVALID
+    trial.message = "".join(traceback.format_exception(error))
+    print(f"\nTrial {trial.trial_id} failed: {type(error).__name__}: {error}")

@@ -13,6 +13,8 @@ _MLP_WIDTHS = (32, 64, 128, 256)
 _CNN_FILTERS = (8, 16, 32)
 _DROPOUT_RATES = (0.0, 0.2, 0.4)
 _SMALLEST_POOLED_SIZE = 4
+# There are 936 convolutional networks to draw.
+_LARGEST_POOL = 500
 # Short trainings: Keras's 0.99 would still remember the initial statistics.
 _MOMENTUM = 0.9
 
@@ -74,6 +76,39 @@ def sample_architecture(seed, families=FAMILIES):
         batch_normalization=bool(rng.random() < 0.5),
         dropout=float(rng.choice(_DROPOUT_RATES)),
     )
+
+
+def sample_architectures(count, seed, families=FAMILIES):
+    """Samples a pool of different networks, for `TaskSpace.architectures`.
+
+    A search over few networks compiles few programs.
+
+    Args:
+        count: Number of networks, 1 to 500.
+        seed: Non-negative integer.
+        families: Families to draw from. Defaults to `("mlp", "cnn")`.
+
+    Returns:
+        A tuple of `ArchitectureConfig`, the same for the same arguments. A
+        larger pool of the same seed begins with the smaller one.
+
+    Raises:
+        ValueError: If `count` is out of range or a family is unknown.
+
+    Example:
+
+    >>> pool = keras_arl.tasks.sample_architectures(10, seed=0)
+    >>> space = keras_arl.tasks.TaskSpace(architectures=pool)
+    """
+    if not 1 <= count <= _LARGEST_POOL:
+        raise ValueError(
+            f"`count` must be in 1..{_LARGEST_POOL}. Received: count={count}"
+        )
+    pool = {}
+    seeds = np.random.SeedSequence(seed)
+    while len(pool) < count:
+        pool[sample_architecture(seeds.spawn(1)[0], families)] = None
+    return tuple(pool)
 
 
 def build_model(config, input_shape, num_classes, seed):

@@ -1,4 +1,4 @@
-"""Configuration -> task: the pipelines and the model function."""
+"""Configuration -> task: the data and the model function."""
 
 import functools
 
@@ -18,11 +18,10 @@ _MAPPINGS = {
     "fashion_mnist": noise.FASHION_MNIST_MAPPING,
     "cifar10": noise.CIFAR10_MAPPING,
 }
-_EVALUATION_BATCH = 512
 
 
 def build_task(config):
-    """Builds the pipelines and the model function of a configuration.
+    """Builds the data and the model function of a configuration.
 
     Training labels are noisy and fixed, example by example, for the whole
     training; evaluation labels are clean; no example is in both.
@@ -31,8 +30,7 @@ def build_task(config):
         config: A `TaskConfig`.
 
     Returns:
-        A `Task`. Build it anew for each training: a `tf.data` pipeline that
-        shuffles goes on where its last use stopped.
+        A `Task` with its data in memory.
 
     Raises:
         ValueError: If the dataset or the noise is unknown, or the dataset has
@@ -41,39 +39,23 @@ def build_task(config):
     Example:
 
     >>> task = keras_arl.tasks.build_task(keras_arl.tasks.sample_task(seed=0))
-    >>> images, noisy_labels = next(iter(task.train))
+    >>> images, noisy_labels = task.train
     >>> images.shape
-    TensorShape([64, 8, 8, 1])
+    (500, 8, 8, 1)
     """
-    import tensorflow as tf
-
     dataset = load_dataset(config.dataset)
     choice_seed, noise_seed, weights_seed, shuffle_seed = derive_seeds(
         config.seed, 4
     )
-    (x, y), (x_clean, y_clean) = split_examples(dataset, config, choice_seed)
-    # `shuffle` mixes the global seed of the moment into its own.
-    tf.random.set_seed(shuffle_seed)
-    train = tf.data.Dataset.from_tensor_slices((x, y))
-    train = noise.with_noisy_labels(
-        train, transition_matrix(config, dataset.num_classes), noise_seed
-    )
-    train = (
-        train.cache()
-        .shuffle(len(y), seed=shuffle_seed)
-        .batch(config.batch_size)
-        .prefetch(tf.data.AUTOTUNE)
-    )
-    evaluation = (
-        tf.data.Dataset.from_tensor_slices((x_clean, y_clean))
-        .batch(_EVALUATION_BATCH)
-        .prefetch(tf.data.AUTOTUNE)
+    (x, y), validation = split_examples(dataset, config, choice_seed)
+    noisy = noise.corrupt_labels(
+        y, transition_matrix(config, dataset.num_classes), noise_seed
     )
     optimizer = keras.optimizers.get(config.optimizer)
     optimizer.learning_rate = config.learning_rate
     return Task(
-        train=train,
-        validation=evaluation,
+        train=(x, noisy),
+        validation=validation,
         build_model=functools.partial(
             architectures.build_model,
             config.architecture,
@@ -85,6 +67,13 @@ def build_task(config):
         optimizer=optimizer,
         epochs=config.epochs,
         seed=weights_seed,
+        batch_size=config.batch_size,
+        shuffle_seed=shuffle_seed,
+        architecture=(
+            config.architecture,
+            x.shape[1:],
+            dataset.num_classes,
+        ),
     )
 
 

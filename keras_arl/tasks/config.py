@@ -51,7 +51,10 @@ class TaskSpace:
     Args:
         datasets: Names of datasets. Defaults to `("digits",)`.
         noises: Pairs (noise, rate).
-        families: Families of architectures.
+        families: Families of architectures, from which each task draws a new
+            one.
+        architectures: Networks to draw from instead of `families`, a pool;
+            see `sample_architectures`. Defaults to `None`.
         optimizers: Pairs (name, learning rate).
         epochs: Numbers of epochs.
         num_train: Number of training examples, or `None` for all. Defaults to
@@ -69,6 +72,7 @@ class TaskSpace:
         ("pair_flip", 0.3),
     )
     families: tuple[str, ...] = architectures.FAMILIES
+    architectures: tuple[ArchitectureConfig, ...] | None = None
     optimizers: tuple[tuple[str, float], ...] = (
         ("adam", 0.001),
         ("adam", 0.003),

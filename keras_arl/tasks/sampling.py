@@ -42,13 +42,20 @@ def sample_task(seed, space=None):
         evaluation="validation",
         noise=noise_name,
         noise_rate=noise_rate,
-        architecture=architectures.sample_architecture(network, space.families),
+        architecture=_choose_architecture(network, space),
         optimizer=optimizer,
         learning_rate=learning_rate,
         epochs=choose(space.epochs),
         batch_size=space.batch_size,
         seed=seed,
     )
+
+
+def _choose_architecture(seed, space):
+    if space.architectures is None:
+        return architectures.sample_architecture(seed, space.families)
+    rng = np.random.default_rng(seed)
+    return space.architectures[rng.integers(len(space.architectures))]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,24 +2,29 @@
 
 import collections.abc
 import dataclasses
-import math
 import typing
 
 import keras
 import numpy as np
 
-
-class TrainingDivergedError(RuntimeError):
-    """The loss became NaN or infinite while training."""
+from keras_arl.tasks import batches
+from keras_arl.tasks import fitting
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Task:
     """One training problem on which a loss is scored.
 
+    The data are either pairs of arrays, which are shuffled anew in every epoch
+    in an order that `shuffle_seed` determines, or batched pipelines, which are
+    used as they are. Arrays are what `keras_arl.training.Trainer` is fastest
+    on, and need no TensorFlow under another backend.
+
     Args:
-        train: Batched `tf.data.Dataset` of pairs `(x, noisy label)`.
-        validation: Batched `tf.data.Dataset` of pairs `(x, clean label)`.
+        train: Pair of arrays `(x, noisy labels)`, where `x` may be a structure
+            of arrays, or a batched `tf.data.Dataset` of such pairs.
+        validation: Pair of arrays `(x, clean labels)`, or a batched
+            `tf.data.Dataset` of such pairs.
         build_model: Function without arguments that returns an uncompiled
             `keras.Model` with outputs of shape `(batch, num_classes)`.
         num_classes: Number of classes.
@@ -29,6 +34,17 @@ class Task:
         from_logits: Whether the model returns logits. Defaults to `False`.
         seed: Global seed of Keras and the backend at the start of a training,
             for model functions that seed nothing themselves. Defaults to `0`.
+        batch_size: Number of examples a batch, for arrays. Defaults to `32`.
+        shuffle_seed: Seed of the order of the examples, for arrays. Defaults
+            to `None`: that of `seed`.
+        architecture: Anything hashable that names the model but for the values
+            of its variables. Tasks with equal ones share what a
+            `keras_arl.training.Trainer` compiles. Defaults to `None`: only
+            the trainings of this task share it.
+
+    Raises:
+        ValueError: If `train` and `validation` are not of one kind, an array
+            has another length than its labels, or `architecture` has no hash.
 
     Example:
 
@@ -37,8 +53,8 @@ class Task:
     >>> T = keras_arl.noise.symmetric(0.3, num_classes=2)
     >>> noisy = keras_arl.noise.corrupt_labels(y, T, seed=0)
     >>> task = keras_arl.tasks.Task(
-    ...     train=tf.data.Dataset.from_tensor_slices((x, noisy)).batch(50),
-    ...     validation=tf.data.Dataset.from_tensor_slices((x, y)).batch(50),
+    ...     train=(x, noisy),
+    ...     validation=(x, y),
     ...     build_model=lambda: keras.Sequential(
     ...         [keras.Input((2,)), keras.layers.Dense(2, "softmax")]
     ...     ),
@@ -57,11 +73,56 @@ class Task:
     epochs: int = 10
     from_logits: bool = False
     seed: int = 0
+    batch_size: int = 32
+    shuffle_seed: int | None = None
+    architecture: collections.abc.Hashable | None = None
+
+    def __post_init__(self):
+        if not isinstance(self.architecture, collections.abc.Hashable):
+            raise ValueError(
+                "`architecture` must be hashable, such as a name. "
+                f"Received: architecture={self.architecture!r}"
+            )
+        kinds = [type(self.train), type(self.validation)]
+        if list in kinds or kinds.count(tuple) == 1:
+            raise ValueError(
+                "`train` and `validation` must both be pairs of arrays, as "
+                "tuples, or both be pipelines. Received: "
+                f"{kinds[0].__name__} and {kinds[1].__name__}"
+            )
+        if not self.in_memory:
+            return
+        for name in ("train", "validation"):
+            pair = getattr(self, name)
+            _check_pair(name, pair)
+            # Of pandas, an index would be taken for the position.
+            pair = keras.tree.map_structure(np.asarray, pair)
+            object.__setattr__(self, name, pair)
+        if self.batch_size < 1:
+            raise ValueError(
+                "`batch_size` must be at least 1. "
+                f"Received: batch_size={self.batch_size}"
+            )
+
+    @property
+    def in_memory(self):
+        """Whether the data are arrays, not pipelines."""
+        return isinstance(self.train, tuple)
+
+    @property
+    def orders(self):
+        """Order of the training examples in each epoch, for arrays.
+
+        An int32 array of shape `(epochs, examples)`.
+        """
+        seed = self.seed if self.shuffle_seed is None else self.shuffle_seed
+        return batches.epoch_orders(len(self.train[1]), self.epochs, seed)
 
     def evaluate(self, loss, last_epochs=1):
         """Trains a new model with a loss and returns its clean accuracy.
 
-        The best epoch is not looked for: nobody has a clean set to stop by.
+        The model is built, compiled and fitted. The best epoch is not looked
+        for: nobody has a clean set to stop by.
 
         Args:
             loss: Anything that `model.compile` takes as a loss.
@@ -69,52 +130,30 @@ class Task:
                 Defaults to `1`.
 
         Returns:
-            Mean accuracy on the validation pipeline, a float in [0, 1].
+            Mean accuracy on the validation data, a float in [0, 1].
 
         Raises:
             TrainingDivergedError: If the training loss, or the loss on the
                 validation data, is not finite.
             ValueError: If `last_epochs` is not in 1..epochs.
         """
-        if not 1 <= last_epochs <= self.epochs:
-            raise ValueError(
-                f"`last_epochs` must be in 1..{self.epochs}, the epochs of "
-                f"the task. Received: last_epochs={last_epochs}"
-            )
-        keras.utils.set_random_seed(self.seed)
-        model = self.build_model()
-        model.compile(
-            optimizer=_copy_optimizer(self.optimizer),
-            loss=loss,
-            metrics=["accuracy"],
+        fitting.check_last_epochs(last_epochs, self.epochs)
+        data = fitting.data_of(self)
+        model = fitting.compiled_model(self, loss)
+        return fitting.fit(model, data, self.epochs, last_epochs)
+
+
+def _check_pair(name, pair):
+    arrays = keras.tree.flatten(pair)
+    if len(pair) != 2 or not all(hasattr(array, "shape") for array in arrays):
+        found = ", ".join(type(entry).__name__ for entry in pair)
+        raise ValueError(
+            f"`{name}` must be a pair (x, labels) of arrays. "
+            f"Received: ({found})"
         )
-        first = self.epochs - last_epochs + 1
-        history = model.fit(
-            self.train,
-            epochs=self.epochs,
-            validation_data=self.validation,
-            validation_freq=list(range(first, self.epochs + 1)),
-            callbacks=[_StopWhenDiverged()],
-            shuffle=False,
-            verbose=0,
-        ).history
-        for name in ("loss", "val_loss"):
-            for value in history.get(name, ()):
-                if not math.isfinite(value):
-                    raise TrainingDivergedError(
-                        f"diverged: {name} became {value} within "
-                        f"{len(history['loss'])} of {self.epochs} epochs"
-                    )
-        return float(np.mean(history["val_accuracy"]))
-
-
-class _StopWhenDiverged(keras.callbacks.Callback):
-    def on_epoch_end(self, epoch, logs=None):
-        if not math.isfinite(logs["loss"]):
-            self.model.stop_training = True
-
-
-def _copy_optimizer(optimizer):
-    return keras.optimizers.deserialize(
-        keras.optimizers.serialize(keras.optimizers.get(optimizer))
-    )
+    lengths = sorted({len(array) for array in arrays})
+    if len(lengths) > 1 or lengths == [0]:
+        raise ValueError(
+            f"`{name}` must hold as many examples as labels, at least one. "
+            f"Received lengths {lengths}"
+        )

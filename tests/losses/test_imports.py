@@ -10,7 +10,8 @@ import sys
 import numpy as np
 import keras_arl
 keras_arl.search.CMAESOracle(seed=0)
-keras_arl.tasks.sample_task(0)
+keras_arl.training.Trainer()
+task = keras_arl.tasks.build_task(keras_arl.tasks.sample_task(0))
 T = keras_arl.noise.symmetric(0.1, 3)
 keras_arl.noise.instance_dependent_labels(
     np.ones((6, 2)), np.arange(6) % 3, 0.3, 3, seed=0

@@ -7,6 +7,7 @@ import pytest
 from keras_tuner.engine.trial import TrialStatus
 
 from keras_arl.search import CMAESOracle
+from keras_arl.search.journal import Journal
 from keras_arl.search.space import parameter_names
 from tests.search.toy import TARGET
 from tests.search.toy import ToyTuner
@@ -123,9 +124,10 @@ def test_the_order_in_which_trials_end_does_not_matter(tmp_path):
                 )
                 trial.status = TrialStatus.COMPLETED
                 oracle.end_trial(trial)
-        return oracle._evolution.mean
+        # The mean of the last distribution is among the finalists.
+        return oracle.history(), oracle.create_trial("x").hyperparameters.values
 
-    np.testing.assert_array_equal(run(False), run(True))
+    assert run(False) == run(True)
 
 
 def whole_and_interrupted(tmp_path, settings, stop_after):
@@ -154,45 +156,75 @@ def test_resume_equals_uninterrupted(tmp_path, stop_after):
     assert again.oracle.best() == whole.oracle.best()
 
 
-def test_resume_after_a_trial_that_was_written_and_not_issued(tmp_path):
-    settings = {"generations": 2, "popsize": 4, "noise": 0.3}
-    whole = whole_and_interrupted(tmp_path, settings, stop_after=5)[0]
-    # As if the process had ended between writing trial 06 and the oracle.
-    folder = tmp_path / "part" / "loss_search"
-    trial = json.loads((folder / "trial_05" / "trial.json").read_text())
-    (folder / "trial_06").mkdir()
-    (folder / "trial_06" / "trial.json").write_text(
-        json.dumps({**trial, "trial_id": "06"})
-    )
-    rest = toy(tmp_path / "part", **settings)
-    rest.search(verbose=0)
-    assert rest.oracle.best() == whole.oracle.best()
-
-
-def test_resume_after_metrics_were_reported_and_the_trial_not_ended(tmp_path):
-    settings = {"generations": 2, "popsize": 4, "noise": 0.3}
-    whole = whole_and_interrupted(tmp_path, settings, stop_after=5)[0]
-    path = tmp_path / "part" / "loss_search" / "trial_05" / "trial.json"
-    trial = json.loads(path.read_text())
-    done = json.loads((path.parents[1] / "trial_04/trial.json").read_text())
-    path.write_text(json.dumps({**trial, "metrics": done["metrics"]}))
-    rest = toy(tmp_path / "part", **settings)
-    rest.search(verbose=0)
-    assert rest.oracle.best() == whole.oracle.best()
-
-
-def test_state_is_json_and_holds_no_pickle(tmp_path):
-    tuner = toy(tmp_path, generations=2, popsize=4)
+def test_state_is_small_readable_and_holds_no_pickle(tmp_path):
+    tuner = toy(tmp_path, generations=3, popsize=4, tasks=2)
     tuner.search(verbose=0)
-    files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert {path.suffix for path in files} == {".json"}
-    assert all(json.loads(path.read_text()) is not None for path in files)
-    state = json.loads((tmp_path / "loss_search/oracle.json").read_text())
-    fresh = CMAESOracle(generations=2, popsize=4, seed=0)
-    fresh.trials = tuner.oracle.trials
-    fresh.set_state(state)
-    assert fresh.get_state()["cmaes"] == state["cmaes"]
-    assert fresh.best() == tuner.oracle.best()
+    files = sorted(path.name for path in (tmp_path / "loss_search").iterdir())
+    assert files == [
+        "generation_0000.jsonl",
+        "generation_0001.jsonl",
+        "generation_0002.jsonl",
+        "search.json",
+        "selection.jsonl",
+        "tuner.json",
+    ]
+    state = json.loads((tmp_path / "loss_search/search.json").read_text())
+    assert state["settings"] == tuner.oracle.settings()
+    text = (tmp_path / "loss_search/generation_0001.jsonl").read_text()
+    stage, *ends = [json.loads(line) for line in text.splitlines()]
+    rows = [row for row in tuner.results() if row["generation"] == 1]
+    assert [end["score"] for end in ends] == [row["score"] for row in rows]
+    assert stage["task_seeds"] == [row["task_seed"] for row in rows[:2]]
+    assert stage["candidates"][3][0] == rows[6]["theta_10"]
+
+
+def test_a_trial_adds_a_line_and_rewrites_nothing(tmp_path):
+    oracle = CMAESOracle(generations=3, popsize=4, tasks=2, seed=0)
+    oracle._set_project_dir(tmp_path, "lines")
+    before = {}
+    for k in range(3 * 4 * 2):
+        trial = oracle.create_trial("worker")
+        oracle.update_trial(trial.trial_id, {"val_accuracy": 0.5})
+        trial.status = TrialStatus.COMPLETED
+        oracle.end_trial(trial)
+        after = {
+            path.name: path.read_text()
+            for path in (tmp_path / "lines").iterdir()
+        }
+        changed = {name for name in after if after[name] != before.get(name)}
+        assert changed == {f"generation_{k // 8:04d}.jsonl"}
+        (name,) = changed
+        assert after[name].startswith(before.get(name, ""))
+        assert len(after[name].splitlines()) == 1 + k % 8 + 1
+        before = after
+
+
+def test_a_generation_is_handed_out_whole(tmp_path):
+    oracle = CMAESOracle(generations=2, popsize=4, tasks=3, seed=0)
+    oracle._set_project_dir(tmp_path, "whole")
+    single = oracle.create_trial("worker")
+    assert oracle.create_trial("worker") is single
+    rest = oracle.create_generation("tuner")
+    assert len(rest) == 4 * 3 - 1
+    ids = {trial.trial_id for trial in [single, *rest]}
+    assert len(ids) == 4 * 3
+    assert oracle.create_generation("tuner") == rest
+    with pytest.raises(RuntimeError, match=r"generation 0.*other tuners"):
+        oracle.create_generation("other")
+    assert oracle.create_trial("other").status == TrialStatus.IDLE
+
+
+def test_a_trial_that_ended_is_not_counted_again(tmp_path):
+    oracle = CMAESOracle(generations=1, popsize=4, seed=0)
+    oracle._set_project_dir(tmp_path, "twice")
+    for k in range(4):
+        trial = oracle.create_trial("worker")
+        oracle.update_trial(trial.trial_id, {"val_accuracy": 0.25 * k})
+        trial.status = TrialStatus.COMPLETED
+        oracle.end_trial(trial)
+        trial.status = TrialStatus.FAILED
+        oracle.end_trial(trial)
+    assert oracle.history()[0]["fitness"] == [0.0, 0.25, 0.5, 0.75]
 
 
 @pytest.mark.parametrize(
@@ -218,14 +250,77 @@ def test_changed_settings_are_refused_on_resume(tmp_path, name, value):
     assert anew.oracle.trials == {}
 
 
-def test_another_version_of_the_state_is_refused(tmp_path):
+@pytest.mark.parametrize("version", [1, 3])
+def test_another_version_of_the_state_is_refused(tmp_path, version):
     toy(tmp_path, generations=1, popsize=4).search(verbose=0)
-    path = tmp_path / "loss_search" / "oracle.json"
+    path = tmp_path / "loss_search" / "search.json"
     state = json.loads(path.read_text())
-    state["cmaes"]["version"] = 0
-    path.write_text(json.dumps(state))
-    with pytest.raises(ValueError, match=r"version 0; .*continues version 1"):
+    path.write_text(json.dumps({**state, "version": version}))
+    message = rf"version {version}; .*continues version 2"
+    with pytest.raises(ValueError, match=message):
         toy(tmp_path, generations=1, popsize=4)
+
+
+def test_state_of_the_first_version_is_refused(tmp_path):
+    toy(tmp_path, generations=1, popsize=4).search(verbose=0)
+    folder = tmp_path / "loss_search"
+    (folder / "search.json").rename(folder / "oracle.json")
+    tuner = toy(tmp_path, generations=1, popsize=4)
+    with pytest.raises(ValueError, match=r"version 1; .*continues version 2"):
+        tuner.search(verbose=0)
+
+
+def test_a_line_that_was_not_written_whole_is_a_trial_to_run(tmp_path):
+    settings = {"generations": 2, "popsize": 4, "noise": 0.3}
+    whole = whole_and_interrupted(tmp_path, settings, stop_after=6)[0]
+    path = tmp_path / "part" / "loss_search" / "generation_0001.jsonl"
+    path.write_bytes(path.read_bytes()[:-7])
+    rest = toy(tmp_path / "part", **settings)
+    rest.search(verbose=0)
+    assert rest.ran == whole.ran[5:]
+    assert rest.results() == whole.results()
+    assert rest.oracle.best() == whole.oracle.best()
+
+
+@pytest.mark.parametrize(
+    "name", ["search.json", "tuner.json", "generation_0000.jsonl"]
+)
+def test_a_damaged_file_is_named(tmp_path, name):
+    toy(tmp_path, generations=1, popsize=4).search(verbose=0)
+    path = tmp_path / "loss_search" / name
+    path.write_text("{oops\n" + path.read_text())
+    with pytest.raises(ValueError, match=f"{name} is damaged: .*Begin anew"):
+        toy(tmp_path, generations=1, popsize=4)
+
+
+def test_a_search_whose_settings_were_not_written_begins_anew(tmp_path):
+    # As if the process had ended between its two files of settings.
+    toy(tmp_path, generations=1, popsize=4, seed=7).save()
+    (tmp_path / "loss_search" / "search.json").unlink()
+    other = toy(tmp_path, generations=1, popsize=5, seed=8)
+    other.search(verbose=0)
+    again = toy(tmp_path, generations=1, popsize=5, seed=8)
+    assert again.oracle.best() == other.oracle.best()
+
+
+def test_a_search_goes_on_in_the_same_process(tmp_path):
+    settings = {"generations": 2, "popsize": 4, "noise": 0.3}
+    whole, part = whole_and_interrupted(tmp_path, settings, stop_after=5)
+    part.stop_after = None
+    part.search(verbose=0)
+    assert part.oracle.best() == whole.oracle.best()
+
+
+def test_changed_candidates_are_refused_on_resume(tmp_path):
+    toy(tmp_path, generations=2, popsize=4).search(verbose=0)
+    path = tmp_path / "loss_search" / "generation_0001.jsonl"
+    header, *ends = path.read_text().splitlines()
+    stage = json.loads(header)
+    stage["candidates"][2][5] += 1.0
+    path.write_text("\n".join([json.dumps(stage), *ends]) + "\n")
+    message = r"generation_0001.jsonl holds other candidates"
+    with pytest.raises(ValueError, match=message):
+        toy(tmp_path, generations=2, popsize=4)
 
 
 def test_failures_in_a_row_do_not_end_the_search(tmp_path):
@@ -274,26 +369,23 @@ def test_a_generation_that_raises_whole_stops_and_is_repeated(tmp_path):
     assert mended.oracle.best() == whole.oracle.best()
 
 
-@pytest.mark.parametrize("when", ["before the tell", "after the tell"])
-def test_resume_after_an_interruption_between_the_files(
-    tmp_path, monkeypatch, when
+@pytest.mark.parametrize("ended", [0, 2, 3])
+def test_resume_after_an_interruption_between_a_file_and_memory(
+    tmp_path, monkeypatch, ended
 ):
     settings = {"generations": 3, "popsize": 4, "noise": 0.3}
     whole = toy(tmp_path / "whole", **settings)
     whole.search(verbose=0)
     part = toy(tmp_path / "part", **settings)
-    tell = CMAESOracle._tell_when_complete
+    append = Journal.append
 
-    def interrupted(oracle):
-        if when == "after the tell":
-            tell(oracle)
-        if len(oracle.end_order) == 4:
+    def interrupted(journal, stage, end):
+        append(journal, stage, end)
+        if end["position"] == ended:
             raise KeyboardInterrupt
-        if when == "before the tell":
-            tell(oracle)
 
     with monkeypatch.context() as patch:
-        patch.setattr(CMAESOracle, "_tell_when_complete", interrupted)
+        patch.setattr(Journal, "append", interrupted)
         with pytest.raises(KeyboardInterrupt):
             part.search(verbose=0)
     rest = toy(tmp_path / "part", **settings)

@@ -73,6 +73,8 @@ def test_provenance(tmp_path):
         "search",
         "tasks",
         "last_epochs",
+        "trainer",
+        "backend",
         "score",
         "date",
     }

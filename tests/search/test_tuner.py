@@ -104,7 +104,7 @@ def test_results_as_a_table(searched, tmp_path):
 def test_no_checkpoints_are_written(searched):
     folder = pathlib.Path(searched.project_dir)
     files = [path for path in folder.rglob("*") if path.is_file()]
-    assert {path.suffix for path in files} == {".json"}
+    assert {path.suffix for path in files} == {".json", ".jsonl"}
     assert sum(path.stat().st_size for path in files) < 500_000
 
 

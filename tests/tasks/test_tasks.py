@@ -13,17 +13,15 @@ from keras_arl.tasks import Task
 from keras_arl.tasks import TaskSpace
 from keras_arl.tasks import TrainingDivergedError
 from keras_arl.tasks import build_task
+from keras_arl.tasks import fitting
 from keras_arl.tasks import load_dataset
+from keras_arl.tasks import sample_architectures
 from keras_arl.tasks import sample_task
 
 
-def batches(dataset):
-    return [(x, y) for x, y in dataset.as_numpy_iterator()]
-
-
-def examples(dataset):
-    x, y = zip(*batches(dataset), strict=True)
-    return np.concatenate(x), np.concatenate(y)
+def batches(task):
+    """What `fit` trains on, all epochs."""
+    return list(fitting.data_of(task).train.as_numpy_iterator())
 
 
 def true_label():
@@ -55,8 +53,8 @@ def test_training_and_evaluation_examples_never_overlap(seed, evaluation):
         sample_task(seed), evaluation=evaluation, num_evaluation=300
     )
     task = build_task(config)
-    x, _ = examples(task.train)
-    x_clean, y_clean = examples(task.validation)
+    x, _ = task.train
+    x_clean, y_clean = task.validation
     assert x.shape == (500, 8, 8, 1)
     assert x_clean.shape == (300, 8, 8, 1)
     assert x.min() == 0
@@ -89,8 +87,8 @@ def test_all_examples_can_be_used(evaluation, sizes):
         evaluation=evaluation,
     )
     task = build_task(config)
-    assert len(examples(task.train)[0]) == sizes[0]
-    assert len(examples(task.validation)[0]) == sizes[1]
+    assert len(task.train[0]) == sizes[0]
+    assert len(task.validation[0]) == sizes[1]
 
 
 def test_training_labels_are_noisy_and_fixed_through_the_epochs():
@@ -98,12 +96,18 @@ def test_training_labels_are_noisy_and_fixed_through_the_epochs():
         sample_task(0), noise="symmetric", noise_rate=0.4
     )
     task = build_task(config)
-    epochs = [examples(task.train) for _ in range(3)]
+    steps = fitting.steps_per_epoch(task)
+    trained_on = batches(task)
+    assert len(trained_on) == steps * task.epochs
+    epochs = [
+        [np.concatenate(part) for part in zip(*some, strict=True)]
+        for some in np.split(np.array(trained_on, dtype=object), task.epochs)
+    ]
     labels = [
         {image.tobytes(): label for image, label in zip(x, y, strict=True)}
         for x, y in epochs
     ]
-    assert labels[0] == labels[1] == labels[2]
+    assert all(epoch == labels[0] for epoch in labels)
     assert not np.array_equal(epochs[0][0], epochs[1][0])
     clean = true_label()
     wrong = np.mean([clean[x] != y for x, y in labels[0].items()])
@@ -114,7 +118,7 @@ def test_asymmetric_noise_of_a_known_dataset():
     config = dataclasses.replace(
         sample_task(0), noise="asymmetric", noise_rate=0.45
     )
-    x, y = examples(build_task(config).train)
+    x, y = build_task(config).train
     clean = true_label()
     flips = {
         (clean[image.tobytes()], label)
@@ -126,10 +130,10 @@ def test_asymmetric_noise_of_a_known_dataset():
 
 def test_a_task_is_the_same_whatever_came_before():
     config = sample_task(2)
-    first = batches(build_task(config).train)
+    first = batches(build_task(config))
     # `tf.data` mixes the global seed into `shuffle`.
     keras.utils.set_random_seed(99)
-    second = batches(build_task(config).train)
+    second = batches(build_task(config))
     for (x, y), (x2, y2) in zip(first, second, strict=True):
         np.testing.assert_array_equal(x, x2)
         np.testing.assert_array_equal(y, y2)
@@ -257,5 +261,72 @@ def test_divergence_is_told():
 def test_sampled_tasks_describe_themselves():
     tasks = SampledTasks(TaskSpace(num_train=100))
     assert tasks.get_config()["num_train"] == 100
-    x, _ = examples(tasks(seed=5).train)
+    x, _ = tasks(seed=5).train
     assert len(x) == 100
+
+
+def test_an_epoch_is_what_fit_makes_of_a_pipeline():
+    """The order in memory is that of tf.data, met as `fit` meets it."""
+    config = dataclasses.replace(sample_task(0), epochs=3)
+    task = build_task(config)
+    met = []
+
+    class Watching(keras.Sequential):
+        def train_step(self, data):
+            tf.py_function(lambda x: met.append(x.numpy()), [data[0]], [])
+            return super().train_step(data)
+
+    tf.random.set_seed(task.shuffle_seed)
+    pipeline = (
+        tf.data.Dataset.from_tensor_slices(task.train)
+        .shuffle(len(task.train[1]), seed=task.shuffle_seed)
+        .batch(task.batch_size)
+    )
+    model = Watching([keras.layers.Flatten(), keras.layers.Dense(10)])
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(True))
+    model.fit(pipeline, epochs=3, shuffle=False, verbose=0)
+    expected = [x for x, _ in batches(task)]
+    assert len(met) == len(expected)
+    for a, b in zip(met, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_pool_of_architectures():
+    pool = sample_architectures(3, seed=4)
+    assert pool == sample_architectures(5, seed=4)[:3]
+    assert len(set(sample_architectures(100, seed=4))) == 100
+    assert pool != sample_architectures(3, seed=5)
+    space = TaskSpace(architectures=pool)
+    drawn = {sample_task(seed, space).architecture for seed in range(50)}
+    assert drawn == set(pool)
+    mlps = sample_architectures(4, seed=0, families=("mlp",))
+    assert {architecture.family for architecture in mlps} == {"mlp"}
+
+
+@pytest.mark.parametrize("count", [0, 501])
+def test_a_pool_of_the_wrong_size(count):
+    with pytest.raises(ValueError, match=rf"1\.\.500.*count={count}"):
+        sample_architectures(count, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"train": (np.zeros((4, 2)), np.zeros(3))}, r"`train`.*\[3, 4\]"),
+        ({"train": (np.zeros((4, 2)),)}, r"`train`.*Received: \(ndarray\)"),
+        ({"train": ([[1.0]], [0])}, r"`train`.*Received: \(list, list\)"),
+        ({"train": [np.zeros(4), np.zeros(4)]}, "as tuples.*: list and tuple"),
+        ({"train": (np.zeros((0, 2)), np.zeros(0))}, r"`train`.*at least one"),
+        (
+            {"validation": tf.data.Dataset.range(3)},
+            "both be pipelines. Received: tuple and _RangeDataset",
+        ),
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"architecture": ["mlp"]}, r"hashable.*\['mlp'\]"),
+    ],
+)
+def test_data_of_the_wrong_kind(change, message):
+    pair = (np.zeros((4, 2)), np.zeros(4))
+    settings = {"train": pair, "validation": pair, **change}
+    with pytest.raises(ValueError, match=message):
+        Task(build_model=lambda: None, num_classes=2, **settings)

@@ -1,0 +1,194 @@
+"""The contenders of `search_speed.py` on Keras: Keras Tuner's and ours."""
+
+import pathlib
+import tempfile
+import time
+
+import keras
+import numpy as np
+import search_speed_tasks as shared
+
+import keras_arl
+
+
+def keras_tuner_search(family, trials, lean):
+    """Random search as Keras Tuner's guide writes it.
+
+    Lean, it leaves out what Keras Tuner does around a training that a search
+    for losses has no use for.
+    """
+    import keras_tuner
+    import tensorflow as tf
+
+    # One task for all trials: Keras Tuner knows one data set a search.
+    x, noisy, x_val, y_val = shared.arrays(0)
+    slices = tf.data.Dataset.from_tensor_slices
+    train = slices((x, noisy)).cache().shuffle(len(x)).batch(shared.BATCH)
+    train = train.prefetch(tf.data.AUTOTUNE)
+    validation = slices((x_val, y_val)).cache().batch(len(x_val)).prefetch(1)
+    losses = []
+
+    class TaylorModel(keras_tuner.HyperModel):
+        def build(self, hp):
+            vector = [
+                hp.Float(str(k), value - shared.SPREAD, value + shared.SPREAD)
+                for k, value in enumerate(shared.start())
+            ]
+            losses.append(
+                keras_arl.losses.TaylorLoss(
+                    vector[:-2], center=vector[-2:], order=shared.ORDER
+                )
+            )
+            model = build_model(family)
+            model.compile(
+                optimizer=keras.optimizers.Adam(shared.LEARNING_RATE),
+                loss=losses[-1],
+                metrics=["accuracy"],
+            )
+            return model
+
+    class Search(keras_tuner.RandomSearch):
+        def on_trial_end(self, trial):
+            super().on_trial_end(trial)
+            ends.append(time.perf_counter())
+
+    class LeanSearch(Search):
+        # As Keras Tuner's documentation overrides it: no weights written at
+        # each better epoch, no validation before the last one, no session
+        # cleared.
+        def run_trial(self, trial, *args, **kwargs):
+            hp = trial.hyperparameters
+            model = self.hypermodel.build(hp)
+            kwargs["validation_freq"] = [shared.EPOCHS]
+            history = model.fit(*args, **kwargs).history
+            return {"val_accuracy": history["val_accuracy"][-1]}
+
+    keras.utils.set_random_seed(0)
+    with tempfile.TemporaryDirectory() as directory:
+        ends = [time.perf_counter()]
+        tuner = (LeanSearch if lean else Search)(
+            TaylorModel(),
+            objective=keras_tuner.Objective("val_accuracy", "max"),
+            max_trials=trials,
+            seed=0,
+            directory=directory,
+        )
+        # Its constructor builds one model to learn the hyperparameters.
+        del losses[:]
+        tuner.search(
+            train, epochs=shared.EPOCHS, validation_data=validation, verbose=0
+        )
+        accuracies = [trial.score for trial in tuner.oracle.trials.values()]
+    for loss in losses:
+        if not keras_arl.losses.is_trainable(loss, shared.CLASSES):
+            raise RuntimeError(f"a candidate cannot train: {loss.expression()}")
+    return ends, accuracies
+
+
+def loss_tuner(family, trials, popsize, jit_compile):
+    """`keras_arl.search.LossTuner` on the backend that Keras has."""
+    generations = -(-trials // popsize)
+    generation_of = {}
+
+    def task(seed):
+        # Every contender gets the tasks in the same order, whatever seeds
+        # its search draws for them.
+        number = generation_of.setdefault(seed, len(generation_of))
+        x, noisy, x_val, y_val = shared.arrays(number)
+        return keras_arl.tasks.Task(
+            train=(x, noisy),
+            validation=(x_val, y_val),
+            build_model=lambda: build_model(family),
+            num_classes=shared.CLASSES,
+            optimizer=keras.optimizers.Adam(shared.LEARNING_RATE),
+            epochs=shared.EPOCHS,
+            batch_size=shared.BATCH,
+            architecture=family,
+            seed=number,
+        )
+
+    class TimedTuner(keras_arl.search.LossTuner):
+        def on_trial_end(self, trial):
+            super().on_trial_end(trial)
+            ends.append(time.perf_counter())
+
+    for number in range(generations):
+        shared.arrays(number)
+    with tempfile.TemporaryDirectory() as directory:
+        ends = [time.perf_counter()]
+        oracle = keras_arl.search.CMAESOracle(
+            order=shared.ORDER,
+            generations=generations,
+            popsize=popsize,
+            finalists=1,
+            final_tasks=1,
+            sigma0=shared.SPREAD,
+            x0=shared.start(),
+            seed=0,
+        )
+        trainer = keras_arl.training.Trainer(jit_compile=jit_compile)
+        tuner = TimedTuner(
+            oracle, tasks=task, trainer=trainer, directory=directory
+        )
+        tuner.search(verbose=0)
+        results = [row for row in tuner.results() if row["phase"] == "search"]
+    for row in results:
+        if row["message"] or row["score"] is None:
+            raise RuntimeError(
+                f"trial {row['trial_id']} was no full training: "
+                f"{row['message']}"
+            )
+    return ends[: trials + 1], [row["score"] for row in results[:trials]]
+
+
+def overhead(trials, popsize):
+    """What a search costs beside its trainings, by trials of no length.
+
+    Returns:
+        When trials ended, and the bytes of the search's directory.
+    """
+
+    class InstantTuner(keras_arl.search.LossTuner):
+        def run_trial(self, trial):
+            # No landscape, in which the search would converge and end.
+            values = trial.hyperparameters.values
+            place = [values["task_seed"], values["candidate"]]
+            return {"val_accuracy": np.random.default_rng(place).random()}
+
+        def on_trial_end(self, trial):
+            super().on_trial_end(trial)
+            ends.append(time.perf_counter())
+
+    with tempfile.TemporaryDirectory() as directory:
+        ends = [time.perf_counter()]
+        oracle = keras_arl.search.CMAESOracle(
+            generations=-(-trials // popsize), popsize=popsize, seed=0
+        )
+        tuner = InstantTuner(
+            oracle, tasks=lambda seed: None, directory=directory
+        )
+        tuner.search(verbose=0)
+        files = pathlib.Path(directory).rglob("*.*")
+        size = sum(path.stat().st_size for path in files)
+    return ends, size
+
+
+def build_model(family):
+    """An uncompiled model with softmax."""
+    layers = keras.layers
+    if family == "mlp":
+        hidden = [layers.Flatten(), layers.Dense(256, "relu")]
+    else:
+        hidden = [
+            layers.Conv2D(16, 3, strides=2, padding="same", activation="relu"),
+            layers.Conv2D(32, 3, strides=2, padding="same", activation="relu"),
+            layers.Flatten(),
+            layers.Dense(64, "relu"),
+        ]
+    return keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            *hidden,
+            layers.Dense(shared.CLASSES, "softmax"),
+        ]
+    )

@@ -1,0 +1,146 @@
+"""How `fit` trains a model of a task, and what its accuracy is."""
+
+import dataclasses
+import math
+import typing
+
+import keras
+import numpy as np
+
+from keras_arl.tasks import batches
+
+
+class TrainingDivergedError(RuntimeError):
+    """The loss became NaN or infinite while training."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FitData:
+    """What `fit` trains and validates on.
+
+    Args:
+        train: A pipeline; of arrays, the batches of all epochs.
+        validation: A pipeline, or a pair of arrays.
+        steps_per_epoch: `None` for a pipeline that ends with each epoch.
+    """
+
+    train: typing.Any
+    validation: typing.Any
+    steps_per_epoch: int | None
+
+
+def data_of(task):
+    """The data of a task as `fit` takes them, a `FitData`."""
+    if not task.in_memory:
+        return FitData(task.train, task.validation, None)
+    return FitData(
+        batches.training_batches(*task.train, task.orders, task.batch_size),
+        batches.evaluation_batches(*task.validation),
+        steps_per_epoch(task),
+    )
+
+
+def steps_per_epoch(task):
+    """Number of batches an epoch of a task, `None` for a pipeline."""
+    if not task.in_memory:
+        return None
+    return -(-len(task.train[1]) // task.batch_size)
+
+
+def compiled_model(task, loss, **kwargs):
+    """Builds the model of a task and compiles it.
+
+    Args:
+        task: A `Task`.
+        loss: Anything that `model.compile` takes as a loss.
+        **kwargs: Further arguments of `model.compile`.
+
+    Returns:
+        A `keras.Model` with an optimizer of its own.
+    """
+    keras.utils.set_random_seed(task.seed)
+    model = task.build_model()
+    compile_model(model, task, loss, **kwargs)
+    return model
+
+
+def compile_model(model, task, loss, **kwargs):
+    """Compiles a model with a copy of the task's optimizer."""
+    model.compile(
+        optimizer=_copy_optimizer(task.optimizer),
+        loss=loss,
+        metrics=["accuracy"],
+        **kwargs,
+    )
+
+
+def fit(model, data, epochs, last_epochs):
+    """Fits a compiled model.
+
+    Args:
+        model: A compiled `keras.Model`.
+        data: A `FitData`.
+        epochs: Number of epochs.
+        last_epochs: Number of last epochs whose accuracies are averaged.
+
+    Returns:
+        Mean accuracy on the validation data, a float.
+
+    Raises:
+        TrainingDivergedError: If a loss is not finite.
+    """
+    history = model.fit(
+        data.train,
+        epochs=epochs,
+        steps_per_epoch=data.steps_per_epoch,
+        validation_data=data.validation,
+        validation_batch_size=(
+            batches.EVALUATION_BATCH
+            if isinstance(data.validation, tuple)
+            else None
+        ),
+        validation_freq=list(range(epochs - last_epochs + 1, epochs + 1)),
+        callbacks=[_StopWhenDiverged()],
+        shuffle=False,
+        verbose=0,
+    ).history
+    for name in ("loss", "val_loss"):
+        check_finite(name, history.get(name, ()), epochs)
+    return float(np.mean(history["val_accuracy"]))
+
+
+def check_finite(name, losses, epochs):
+    """Raises `TrainingDivergedError` at the first loss that is not finite.
+
+    Args:
+        name: What the losses are, for the message.
+        losses: A number an epoch.
+        epochs: Number of epochs that were asked for.
+    """
+    for epoch, value in enumerate(losses, start=1):
+        if not math.isfinite(value):
+            raise TrainingDivergedError(
+                f"diverged: {name} became {value} within {epoch} of {epochs} "
+                "epochs"
+            )
+
+
+def check_last_epochs(last_epochs, epochs):
+    """Raises a `ValueError` unless `last_epochs` is in 1..epochs."""
+    if not 1 <= last_epochs <= epochs:
+        raise ValueError(
+            f"`last_epochs` must be in 1..{epochs}, the epochs of "
+            f"the task. Received: last_epochs={last_epochs}"
+        )
+
+
+class _StopWhenDiverged(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        if not math.isfinite(logs["loss"]):
+            self.model.stop_training = True
+
+
+def _copy_optimizer(optimizer):
+    return keras.optimizers.deserialize(
+        keras.optimizers.serialize(keras.optimizers.get(optimizer))
+    )

@@ -1,0 +1,54 @@
+"""The reference: every training builds, compiles and fits a model."""
+
+
+class PlainTrainer:
+    """Builds, compiles and fits a new model for every training.
+
+    For models whose randomness or state is not in their variables, and as the
+    reference that `Trainer` is compared with.
+
+    Example:
+
+    >>> trainer = keras_arl.training.PlainTrainer()
+    >>> task = keras_arl.tasks.SampledTasks()(seed=1)
+    >>> trainer.evaluate(task, keras_arl.ARL()) > 0.5
+    True
+    """
+
+    trains_together = False
+
+    def evaluate(self, task, loss, last_epochs=1):
+        """As `keras_arl.tasks.Task.evaluate`."""
+        return task.evaluate(loss, last_epochs)
+
+    def evaluate_all(self, task, losses, last_epochs=1):
+        """As `keras_arl.training.Trainer.evaluate_all`, one by one."""
+        return (
+            outcome(self.evaluate, task, loss, last_epochs) for loss in losses
+        )
+
+    def get_config(self):
+        """What determines the numbers it reports, a dictionary."""
+        return {"trainer": "plain"}
+
+
+class PlainProgram:
+    """Compiles nothing, in the place of a program that does."""
+
+    is_pure = False
+    description = "a new model is built for each training"
+
+    def __init__(self, task, loss):
+        pass
+
+    def run(self, task, prepared, loss, last_epochs):
+        """Trains with a loss and returns its clean accuracy."""
+        return task.evaluate(loss, last_epochs)
+
+
+def outcome(evaluate, *args):
+    """What `evaluate` returns, or the exception it raises."""
+    try:
+        return evaluate(*args)
+    except Exception as error:
+        return error

@@ -1,0 +1,288 @@
+"""A search with each of the trainers: on what it reports, and what it costs."""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import subprocess
+import sys
+
+import keras
+import pytest
+
+from keras_arl.search import CMAESOracle
+from keras_arl.search import LossTuner
+from keras_arl.search.space import parameter_names
+from keras_arl.search.space import to_loss
+from keras_arl.tasks import SampledTasks
+from keras_arl.tasks import TaskSpace
+from keras_arl.tasks import sample_architectures
+from keras_arl.training import PlainTrainer
+from keras_arl.training import Trainer
+from tests.training.models import task as small_task
+
+SPACE = TaskSpace(
+    epochs=(2,),
+    num_train=150,
+    num_evaluation=200,
+)
+
+
+def search(directory, trainer, tasks, **kwargs):
+    oracle = CMAESOracle(
+        generations=2, popsize=4, final_tasks=1, seed=0, **kwargs
+    )
+    tuner = LossTuner(
+        oracle,
+        tasks=tasks,
+        trainer=trainer,
+        directory=directory,
+    )
+    tuner.search(verbose=0)
+    return tuner
+
+
+def loss_of(row):
+    return to_loss([row[name] for name in parameter_names(4)], order=4)
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "tensorflow", reason="exact on TensorFlow"
+)
+def test_a_search_finds_the_same_with_and_without_reuse(tmp_path):
+    mlps = sample_architectures(2, seed=1, families=("mlp",))
+    tasks = SampledTasks(dataclasses.replace(SPACE, architectures=mlps))
+    plain = search(tmp_path / "plain", PlainTrainer(), tasks)
+    reused = search(tmp_path / "reused", Trainer(), tasks)
+    assert reused.results() == plain.results()
+    assert reused.oracle.best() == plain.oracle.best()
+    # So that either continues what the other began.
+    assert Trainer().get_config() == PlainTrainer().get_config()
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "jax", reason="trains together on JAX"
+)
+@pytest.mark.parametrize("vectorize", [False, True])
+def test_a_search_that_trains_together(tmp_path, vectorize):
+    trainer = Trainer(vectorize=vectorize)
+    assert trainer.trains_together
+
+    def tasks(seed):
+        return small_task(seed=seed, architecture="mlp")
+
+    tuner = search(tmp_path, trainer, tasks, sigma0=0.6)
+    rows = tuner.results()
+    assert [row["trial_id"] for row in rows] == [
+        f"{k:02d}" for k in range(tuner.oracle.max_trials)
+    ]
+    alone = Trainer(vectorize=False)
+    trained = 0
+    for row in rows[:8]:
+        if row["message"]:
+            assert row["score"] == 0.0
+            continue
+        expected = alone.evaluate(tasks(row["task_seed"]), loss_of(row))
+        assert row["score"] == pytest.approx(expected, abs=0.0101)
+        trained += 1
+    assert trained >= 3
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "jax", reason="trains together on JAX"
+)
+def test_tasks_that_do_not_train_together_train_one_by_one(tmp_path):
+    """Pipelines, and a function that raises at times."""
+    tf = pytest.importorskip("tensorflow")
+    seeds = []
+
+    def tasks(seed):
+        seeds.append(seed)
+        if len(seeds) == 3:
+            raise OSError("the disk is gone")
+        tf.random.set_seed(0)
+        arrays = small_task(epochs=1)
+        pairs = tf.data.Dataset.from_tensor_slices
+        return dataclasses.replace(
+            arrays,
+            train=pairs(arrays.train).shuffle(90, seed=1).batch(30),
+            validation=pairs(arrays.validation).batch(100),
+        )
+
+    tuner = search(tmp_path, Trainer(), tasks)
+    rows = tuner.results()
+    assert len(rows) == tuner.oracle.max_trials
+    failed = [row["message"] for row in rows if row["status"] == "FAILED"]
+    assert len(failed) == 1
+    assert "the disk is gone" in failed[0]
+    # Each candidate begins with the first epoch of the shuffle.
+    rows = [row for row in rows if row["score"]]
+    for row in rows[-2:]:
+        assert row["score"] == tasks(0).evaluate(loss_of(row))
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "jax", reason="trains together on JAX"
+)
+def test_a_search_that_trains_together_goes_on(tmp_path):
+    """In the same process after Ctrl-C, as a notebook does."""
+
+    def tasks(seed):
+        return small_task(seed=seed, architecture="mlp", epochs=1)
+
+    class Interrupted(LossTuner):
+        ends = 0
+
+        def on_trial_end(self, trial):
+            super().on_trial_end(trial)
+            self.ends += 1
+            if self.ends == 3:
+                raise KeyboardInterrupt
+
+    oracle = CMAESOracle(generations=2, popsize=4, final_tasks=1, seed=0)
+    part = Interrupted(oracle, tasks, directory=tmp_path / "part")
+    with pytest.raises(KeyboardInterrupt):
+        part.search(verbose=0)
+    part.search(verbose=0)
+    whole = search(tmp_path / "whole", Trainer(), tasks)
+    assert part.results() == whole.results()
+    assert part.ends == whole.oracle.max_trials
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "jax", reason="trains together on JAX"
+)
+def test_errors_before_training_fail_the_trials(tmp_path):
+    def tasks(seed):
+        # Only some have epochs enough.
+        return small_task(epochs=1 + seed % 3, architecture="mlp")
+
+    oracle = CMAESOracle(generations=3, popsize=4, final_tasks=4, seed=0)
+    tuner = LossTuner(oracle, tasks, last_epochs=2, directory=tmp_path)
+    with contextlib.suppress(RuntimeError):
+        tuner.search(verbose=0)
+    rows = tuner.results()
+    enough = [row["task_seed"] % 3 > 0 for row in rows]
+    assert len(rows) >= 4
+    for row, can_train in zip(rows, enough, strict=True):
+        assert (row["status"] == "COMPLETED") == can_train
+        assert can_train or "last_epochs=2" in row["message"]
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "jax", reason="trains together on JAX"
+)
+def test_run_trial_of_a_subclass_is_run(tmp_path):
+    ran = []
+
+    class Own(LossTuner):
+        def run_trial(self, trial):
+            ran.append(trial.trial_id)
+            return {"val_accuracy": 0.5}
+
+    oracle = CMAESOracle(generations=1, popsize=4, final_tasks=1, seed=0)
+    Own(oracle, small_task, directory=tmp_path).search(verbose=0)
+    assert len(ran) == oracle.max_trials
+
+
+def test_another_trainer_is_refused_on_resume(tmp_path):
+    class Other(PlainTrainer):
+        def get_config(self):
+            return {"trainer": "other"}
+
+    LossTuner(
+        CMAESOracle(seed=0), SampledTasks(), trainer=Other(), directory=tmp_path
+    ).save()
+    with pytest.raises(ValueError, match=r"trainer='other' there"):
+        LossTuner(CMAESOracle(seed=0), SampledTasks(), directory=tmp_path)
+
+
+def test_another_pool_is_refused_on_resume(tmp_path):
+    def begin(seed):
+        pool = sample_architectures(2, seed)
+        tasks = SampledTasks(TaskSpace(architectures=pool))
+        return LossTuner(CMAESOracle(seed=0), tasks, directory=tmp_path)
+
+    begin(seed=0).save()
+    begin(seed=0)
+    with pytest.raises(ValueError, match=r"(?s)tasks=.*architectures"):
+        begin(seed=1)
+
+
+def run_python(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=pathlib.Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
+    )
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "jax", reason="TensorFlow needs itself"
+)
+def test_a_search_on_jax_needs_no_tensorflow(tmp_path):
+    result = run_python(
+        f"""
+import sys
+for name in ("tensorflow", "tensorflow_datasets"):
+    sys.modules[name] = None
+from keras_arl import search, tasks, training
+for trainer in (training.Trainer(), training.PlainTrainer()):
+    oracle = search.CMAESOracle(
+        generations=1, popsize=4, finalists=1, final_tasks=1, seed=0
+    )
+    space = tasks.TaskSpace(num_train=100, epochs=(1,), families=("mlp",))
+    tuner = search.LossTuner(
+        oracle,
+        tasks.SampledTasks(space),
+        trainer=trainer,
+        directory="{tmp_path}",
+        project_name=type(trainer).__name__,
+    )
+    tuner.search(verbose=0)
+    print([row["status"] for row in tuner.results()])
+"""
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("COMPLETED") == 12
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "tensorflow", reason="the backend that leaked"
+)
+def test_memory_is_flat_over_500_trials(tmp_path):
+    """Ten networks; what plain trials leave behind is 8 MB each."""
+    result = run_python(
+        f"""
+import gc
+import psutil
+from keras_arl import search, tasks
+from keras_arl.tasks import ArchitectureConfig
+pool = tuple(
+    ArchitectureConfig("mlp", (8 + k,), "relu", False, 0.0) for k in range(10)
+)
+space = tasks.TaskSpace(
+    architectures=pool, num_train=64, num_evaluation=64, epochs=(1,),
+    optimizers=(("sgd", 0.1),),
+)
+class Tuner(search.LossTuner):
+    count = 0
+    def on_trial_end(self, trial):
+        super().on_trial_end(trial)
+        self.count += 1
+        if self.count in (50, 500):
+            gc.collect()
+            print(psutil.Process().memory_info().rss)
+oracle = search.CMAESOracle(
+    generations=20, popsize=25, finalists=1, final_tasks=1, seed=0
+)
+tuner = Tuner(oracle, tasks.SampledTasks(space), directory="{tmp_path}")
+tuner.search(verbose=0)
+"""
+    )
+    assert result.returncode == 0, result.stderr
+    early, late = map(int, result.stdout.split())
+    assert late < 1.2 * early

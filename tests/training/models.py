@@ -1,0 +1,62 @@
+"""Small tasks on random points, whose trainings take milliseconds."""
+
+import keras
+import numpy as np
+
+from keras_arl import noise
+from keras_arl.tasks import Task
+
+SIZE = (8, 8, 1)
+NUM_CLASSES = 3
+
+
+def images(count, seed):
+    rng = np.random.default_rng(seed)
+    y = rng.integers(NUM_CLASSES, size=count)
+    x = rng.normal(size=(count, *SIZE)).astype("float32")
+    x += np.linspace(-1, 1, 64).reshape(SIZE) * (y - 1)[:, None, None, None]
+    return x.astype("float32"), y
+
+
+def mlp(seed=0, dropout=0.0, normalized=False):
+    layers = [
+        keras.Input(SIZE),
+        keras.layers.Flatten(),
+        keras.layers.Dense(16, activation="relu"),
+    ]
+    if normalized:
+        layers.append(keras.layers.BatchNormalization(momentum=0.9))
+    if dropout:
+        layers.append(keras.layers.Dropout(dropout, seed=seed))
+    layers.append(keras.layers.Dense(NUM_CLASSES, activation="softmax"))
+    return keras.Sequential(layers)
+
+
+def cnn(**kwargs):
+    inputs = keras.Input(SIZE)
+    x = keras.layers.Conv2D(4, 3, padding="same", strides=2, **kwargs)(inputs)
+    x = keras.layers.BatchNormalization(momentum=0.9)(x)
+    x = keras.layers.Activation("elu")(x)
+    x = keras.layers.MaxPooling2D(2)(x)
+    x = keras.layers.Flatten()(x)
+    outputs = keras.layers.Dense(NUM_CLASSES, activation="softmax")(x)
+    return keras.Model(inputs, outputs)
+
+
+def task(build_model=mlp, seed=0, **kwargs):
+    """A task with its data in memory; 90 examples make an uneven batch."""
+    x, y = images(390, seed)
+    noisy = noise.corrupt_labels(
+        y[:90], noise.symmetric(0.3, NUM_CLASSES), seed
+    )
+    kwargs.setdefault("epochs", 4)
+    kwargs.setdefault("optimizer", keras.optimizers.Adam(0.01))
+    return Task(
+        train=(x[:90], noisy),
+        validation=(x[90:], y[90:]),
+        build_model=build_model,
+        num_classes=NUM_CLASSES,
+        batch_size=20,
+        seed=seed,
+        **kwargs,
+    )
