@@ -190,7 +190,7 @@ class CMAESOracle(keras_tuner.Oracle):
         """
         with self._lock:
             if tuner_id in self.ongoing_trials:
-                return self.ongoing_trials[tuner_id]
+                return self._hand_out_again(tuner_id)
             self.tuner_ids.add(tuner_id)
             if self._waiting:
                 return self._hand_out(tuner_id)
@@ -225,13 +225,14 @@ class CMAESOracle(keras_tuner.Oracle):
             RuntimeError: If others have all trials of the stage.
         """
         with self._lock:
-            while self._waiting:
-                self._hand_out(f"{tuner_id}/{self._waiting[0]}")
             trials = [
-                trial
-                for holder, trial in self.ongoing_trials.items()
+                self._hand_out_again(holder)
+                for holder in self.ongoing_trials
                 if holder.startswith(f"{tuner_id}/")
             ]
+            while self._waiting:
+                holder = f"{tuner_id}/{self._waiting[0]}"
+                trials.append(self._hand_out(holder))
             if not trials and not self.finished:
                 raise RuntimeError(
                     f"No trial is left of generation {self.generation}, which "
@@ -259,14 +260,13 @@ class CMAESOracle(keras_tuner.Oracle):
             if tuner_id is None:
                 return
             status, message = trial.status, trial.message
-            trial = self.ongoing_trials.pop(tuner_id)
+            trial = self.ongoing_trials[tuner_id]
             trial.message = message
             trial.status = TrialStatus.FAILED
             if status == TrialStatus.COMPLETED:
                 self.score_trial(trial)
                 if np.isfinite(trial.score):
                     trial.status = TrialStatus.COMPLETED
-            self.end_order.append(trial.trial_id)
             stage = self._schedule.stage
             end = {
                 "position": int(trial.trial_id) - stage.first_trial,
@@ -278,6 +278,9 @@ class CMAESOracle(keras_tuner.Oracle):
                 self._journal.begin(stage)
             self._journal.append(stage, end)
             self._ends[end["position"]] = end
+            self.end_order.append(trial.trial_id)
+            # Last: what interrupts this method leaves a trial to be run again.
+            del self.ongoing_trials[tuner_id]
             self._tell_when_complete()
 
     def _who_has(self, trial_id):
@@ -295,6 +298,13 @@ class CMAESOracle(keras_tuner.Oracle):
     def _hand_out(self, holder):
         trial = self._new_trial(self._waiting.popleft())
         self.ongoing_trials[holder] = trial
+        return trial
+
+    def _hand_out_again(self, holder):
+        # Without the metrics of the run that was interrupted.
+        old = self.ongoing_trials[holder]
+        trial = Trial(old.hyperparameters, old.trial_id, TrialStatus.RUNNING)
+        self.trials[trial.trial_id] = self.ongoing_trials[holder] = trial
         return trial
 
     def _new_trial(self, position):
@@ -436,6 +446,9 @@ class CMAESOracle(keras_tuner.Oracle):
         stage = self._schedule.stage
         for end in self._journal.read_ends(stage) or ():
             position = end["position"]
+            if position in self._ends:
+                # It was interrupted as it ended, and run again.
+                continue
             self._ends[position] = end
             self._waiting.remove(position)
             trial = self._new_trial(position)

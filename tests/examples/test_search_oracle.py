@@ -155,6 +155,8 @@ def test_divergence_is_no_win(program, found, diverged, said):
         (["--popsize=3"], "--popsize must be at least 4, not 3"),
         (["--order=1"], "--order must be at least 2, not 1"),
         (["--order=7"], "--order must be at most 6, not 7"),
+        (["--architectures=0"], "--architectures must be at least 1, not 0"),
+        (["--plain", "--jit_compile"], "leave out --jit_compile"),
         (["--seed=-1"], "--seed must be at least 0, not -1"),
         (["--generations=x"], "flag --generations=x"),
         (["--nonsense"], "Unknown command line flag 'nonsense'"),

@@ -203,12 +203,13 @@ def test_a_generation_is_handed_out_whole(tmp_path):
     oracle = CMAESOracle(generations=2, popsize=4, tasks=3, seed=0)
     oracle._set_project_dir(tmp_path, "whole")
     single = oracle.create_trial("worker")
-    assert oracle.create_trial("worker") is single
+    assert oracle.create_trial("worker").trial_id == single.trial_id
     rest = oracle.create_generation("tuner")
     assert len(rest) == 4 * 3 - 1
     ids = {trial.trial_id for trial in [single, *rest]}
     assert len(ids) == 4 * 3
-    assert oracle.create_generation("tuner") == rest
+    again = oracle.create_generation("tuner")
+    assert {trial.trial_id for trial in [single, *again]} == ids
     with pytest.raises(RuntimeError, match=r"generation 0.*other tuners"):
         oracle.create_generation("other")
     assert oracle.create_trial("other").status == TrialStatus.IDLE
@@ -291,6 +292,30 @@ def test_a_damaged_file_is_named(tmp_path, name):
     path.write_text("{oops\n" + path.read_text())
     with pytest.raises(ValueError, match=f"{name} is damaged: .*Begin anew"):
         toy(tmp_path, generations=1, popsize=4)
+
+
+def test_a_trial_that_was_interrupted_as_it_ended(tmp_path, monkeypatch):
+    settings = {"generations": 2, "popsize": 4, "noise": 0.3}
+    whole = toy(tmp_path / "whole", **settings)
+    whole.search(verbose=0)
+    part = toy(tmp_path / "part", **settings)
+    append = Journal.append
+
+    def interrupted(journal, stage, end):
+        append(journal, stage, end)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "append", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            part.search(verbose=0)
+    # In the same process it is run again, and has two lines.
+    part.search(verbose=0)
+    assert part.ran == ["00", *whole.ran]
+    assert part.oracle.best() == whole.oracle.best()
+    rest = toy(tmp_path / "part", **settings)
+    assert rest.results() == whole.results()
+    assert rest.oracle.best() == whole.oracle.best()
 
 
 def test_a_search_whose_settings_were_not_written_begins_anew(tmp_path):
