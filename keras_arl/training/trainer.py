@@ -29,10 +29,11 @@ class Trainer:
 
     * On TensorFlow the model is kept and fitted again, which reports what a new
       one reports, bit for bit. With `jit_compile` XLA compiles the loop over an
-      epoch's batches as well: several times faster where steps are small,
-      equal but for the order in which floats are added, and worth it where a
-      program's compilation, some seconds, serves many trainings. It needs data
-      in memory.
+      epoch's batches as well, for data in memory: several times faster where
+      steps are small, and worth it where a program's compilation, some
+      seconds, serves many trainings. It reports what
+      `model.compile(jit_compile=True)` does, but for the order in which floats
+      are added: dropout draws other masks there than without.
     * On JAX a whole training is one program, for tasks with data in memory and
       losses that are a `keras.losses.Loss`. With losses that differ in their
       coefficients alone, `evaluate_all` runs it in a thread for each core or,

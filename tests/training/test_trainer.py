@@ -11,6 +11,7 @@ import keras_arl
 from keras_arl.losses import TaylorLoss
 from keras_arl.tasks import Task
 from keras_arl.tasks import TrainingDivergedError
+from keras_arl.tasks import fitting
 from keras_arl.training import PlainTrainer
 from keras_arl.training import Trainer
 from tests.training.models import NUM_CLASSES
@@ -82,6 +83,18 @@ def test_whole_epochs_in_xla(model):
         expected = problem.evaluate(LOSSES[name], last_epochs=3)
         found = trainer.evaluate(problem, LOSSES[name], last_epochs=3)
         assert found == pytest.approx(expected, abs=0.0101)
+
+
+@on_tensorflow
+def test_dropout_in_xla_is_that_of_keras_in_xla():
+    problem = task(MODELS["mlp with dropout"], seed=1)
+    loss = LOSSES["order 4"]
+    model = fitting.compiled_model(problem, loss, jit_compile=True)
+    expected = fitting.fit(model, fitting.data_of(problem), 4, 3)
+    # Other masks than without XLA, in Keras itself.
+    assert abs(expected - problem.evaluate(loss, last_epochs=3)) > 0.0101
+    found = Trainer(jit_compile=True).evaluate(problem, loss, last_epochs=3)
+    assert found == pytest.approx(expected, abs=0.0101)
 
 
 class Counting(keras.layers.Layer):
