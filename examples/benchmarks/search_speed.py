@@ -1,4 +1,4 @@
-"""Times a search for a loss with six programs, in one run.
+"""Times a search for a loss with several programs, in one run.
 
     python examples/benchmarks/search_speed.py
 
@@ -10,6 +10,7 @@ images with 40% of the labels wrong, with an MLP and with a CNN:
     tensorflow        `keras_arl.search.LossTuner` on TensorFlow
     tensorflow_jit    the same with `Trainer(jit_compile=True)`
     jax               `keras_arl.search.LossTuner` on JAX
+    jax_single        the same, candidates one by one; for --popsize=64 on a GPU
     evosax            JAX, optax and evosax by hand, without Keras
 
 Each runs in a fresh process, in turn, --rounds times. The first trial's time
@@ -45,14 +46,16 @@ _BACKENDS = {
     "tensorflow": "tensorflow",
     "tensorflow_jit": "tensorflow",
     "jax": "jax",
+    "jax_single": "jax",
     "evosax": "jax",
 }
+_DEFAULT_CONTENDERS = [name for name in _BACKENDS if name != "jax_single"]
 # Module to look for, and what to install if it is not there.
 _NEEDS = {
     "jax": {"jax": "jax"},
+    "jax_single": {"jax": "jax"},
     "evosax": {"jax": "jax", "optax": "optax", "evosax": "evosax"},
 }
-_POPSIZE = 8
 _OVERHEAD, _OVERHEAD_TRIALS = "overhead", 3120
 _REFERENCES = ("keras_tuner", "keras_tuner_lean", "evosax")
 # Contender, the one it is compared with, and the least ratio by family.
@@ -75,12 +78,17 @@ _TRIALS = flags.DEFINE_integer("trials", 24, "Trials a run, at least 2.")
 _PLAIN_TRIALS = flags.DEFINE_integer(
     "plain_trials", 6, "Trials a run of the keras_tuners, at least 2."
 )
+_POPSIZE = flags.DEFINE_integer(
+    "popsize", 8, "Candidates a generation, at least 4."
+)
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "Rounds, at least 1.")
 _FAMILIES = flags.DEFINE_list(
     "families", list(shared.FAMILIES), "Of " + ", ".join(shared.FAMILIES) + "."
 )
 _CONTENDERS = flags.DEFINE_list(
-    "contenders", list(_BACKENDS), "Of " + ", ".join(_BACKENDS) + "."
+    "contenders",
+    _DEFAULT_CONTENDERS,
+    "Of " + ", ".join(_BACKENDS) + ".",
 )
 _OUTPUT = flags.DEFINE_string(
     "output", "results/search_speed.csv", "The table to write."
@@ -93,7 +101,12 @@ _CHILD = flags.DEFINE_list(
 def main(argv):
     if len(argv) > 1:
         fail(f"unexpected argument {argv[1]!r}; flags begin with --")
-    for flag, least in ((_TRIALS, 2), (_PLAIN_TRIALS, 2), (_ROUNDS, 1)):
+    for flag, least in (
+        (_TRIALS, 2),
+        (_PLAIN_TRIALS, 2),
+        (_POPSIZE, 4),
+        (_ROUNDS, 1),
+    ):
         if flag.value < least:
             fail(f"--{flag.name} must be at least {least}, not {flag.value}")
     check_choice(_FAMILIES, shared.FAMILIES)
@@ -201,6 +214,7 @@ def in_fresh_process(contender, family):
         __file__,
         f"--child={contender},{family}",
         f"--trials={trials}",
+        f"--popsize={_POPSIZE.value}",
     ]
     environment = {
         "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -229,7 +243,7 @@ def run_contender(contender, family):
         seconds = np.diff(ends).tolist()
         print(json.dumps({"seconds": seconds, "bytes": size}))
         return
-    popsize = min(_POPSIZE, max(4, _TRIALS.value))
+    popsize = min(_POPSIZE.value, max(4, _TRIALS.value))
     if contender == "evosax":
         import search_speed_evosax
 
@@ -249,6 +263,7 @@ def run_contender(contender, family):
                 _TRIALS.value,
                 popsize,
                 jit_compile=contender == "tensorflow_jit",
+                together=contender != "jax_single",
             )
     device, peak = device_and_peak()
     result = {

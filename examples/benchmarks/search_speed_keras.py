@@ -85,7 +85,7 @@ def keras_tuner_search(family, trials, lean):
     return ends, accuracies
 
 
-def loss_tuner(family, trials, popsize, jit_compile):
+def loss_tuner(family, trials, popsize, jit_compile, together):
     """`keras_arl.search.LossTuner` on the backend that Keras has."""
     generations = -(-trials // popsize)
     generation_of = {}
@@ -127,6 +127,7 @@ def loss_tuner(family, trials, popsize, jit_compile):
             seed=0,
         )
         trainer = keras_arl.training.Trainer(jit_compile=jit_compile)
+        trainer.trains_together &= together
         tuner = TimedTuner(
             oracle, tasks=task, trainer=trainer, directory=directory
         )

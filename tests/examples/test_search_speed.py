@@ -78,6 +78,7 @@ def test_contenders_are_timed(tmp_path):
     [
         ("--trials=1", "--trials must be at least 2, not 1"),
         ("--plain_trials=1", "--plain_trials must be at least 2, not 1"),
+        ("--popsize=3", "--popsize must be at least 4, not 3"),
         ("--rounds=0", "--rounds must be at least 1, not 0"),
         ("--families=rnn", "--families must be of mlp, cnn, not 'rnn'"),
         ("--contenders=torch", "not 'torch'"),
