@@ -413,6 +413,7 @@ def test_functions_and_names_of_losses(trainer):
     assert listed == [problem.evaluate(name)] * 2
 
 
+@compiled
 def test_old_programs_are_dropped():
     trainer = Trainer(max_programs=2)
     for name in ("a", "b", "c", "a"):
