@@ -10,7 +10,7 @@ images with 40% of the labels wrong, with an MLP and with a CNN:
     tensorflow        `keras_arl.search.LossTuner` on TensorFlow
     tensorflow_jit    the same with `Trainer(jit_compile=True)`
     jax               `keras_arl.search.LossTuner` on JAX
-    jax_single        the same, candidates one by one; for --popsize=64 on a GPU
+    jax_single        the same, not vectorised; for --popsize=64 on a GPU
     evosax            JAX, optax and evosax by hand, without Keras
 
 Each runs in a fresh process, in turn, --rounds times. The first trial's time
@@ -263,7 +263,7 @@ def run_contender(contender, family):
                 _TRIALS.value,
                 popsize,
                 jit_compile=contender == "tensorflow_jit",
-                together=contender != "jax_single",
+                vectorize=False if contender == "jax_single" else None,
             )
     device, peak = device_and_peak()
     result = {

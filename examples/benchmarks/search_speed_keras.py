@@ -85,7 +85,7 @@ def keras_tuner_search(family, trials, lean):
     return ends, accuracies
 
 
-def loss_tuner(family, trials, popsize, jit_compile, together):
+def loss_tuner(family, trials, popsize, jit_compile, vectorize):
     """`keras_arl.search.LossTuner` on the backend that Keras has."""
     generations = -(-trials // popsize)
     generation_of = {}
@@ -126,8 +126,9 @@ def loss_tuner(family, trials, popsize, jit_compile, together):
             x0=shared.start(),
             seed=0,
         )
-        trainer = keras_arl.training.Trainer(jit_compile=jit_compile)
-        trainer.trains_together &= together
+        trainer = keras_arl.training.Trainer(
+            jit_compile=jit_compile, vectorize=vectorize
+        )
         tuner = TimedTuner(
             oracle, tasks=task, trainer=trainer, directory=directory
         )

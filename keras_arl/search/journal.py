@@ -6,7 +6,6 @@ the candidates of a stage and go on with a line for each trial that has ended.
 """
 
 import json
-import os
 import pathlib
 
 from keras_arl.search import files
@@ -82,7 +81,7 @@ class Journal:
             stage: A `Stage`.
 
         Returns:
-            A list of what was appended, or `None` if the stage has no file.
+            A list of what was appended, empty if the stage has no file.
 
         Raises:
             ValueError: If the file holds other candidates or tasks, or
@@ -90,7 +89,7 @@ class Journal:
         """
         path = self._path(stage)
         if not path.exists():
-            return None
+            return []
         with path.open("rb+") as file:
             whole, newline, _ = file.read().rpartition(b"\n")
             file.truncate(len(whole) + len(newline))
@@ -106,7 +105,7 @@ class Journal:
 
     def forget(self, stage):
         """Removes the file of a stage, which is to be run again."""
-        os.remove(self._path(stage))
+        self._path(stage).unlink()
 
     def _path(self, stage):
         if stage.phase == SEARCH:

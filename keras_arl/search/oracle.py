@@ -444,7 +444,7 @@ class CMAESOracle(keras_tuner.Oracle):
     def _read_stage(self):
         """Reads how trials ended; returns whether another stage follows."""
         stage = self._schedule.stage
-        for end in self._journal.read_ends(stage) or ():
+        for end in self._journal.read_ends(stage):
             position = end["position"]
             if position in self._ends:
                 # It was interrupted as it ended, and run again.

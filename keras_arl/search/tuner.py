@@ -224,10 +224,8 @@ class LossTuner(keras_tuner.Tuner):
 
     def _task(self, trial):
         values = trial.hyperparameters.values
-        stage, seed = (
-            (values["phase"], values["generation"]),
-            values["task_seed"],
-        )
+        seed = values["task_seed"]
+        stage = values["phase"], values["generation"]
         if stage != self._stage:
             self._stage, self._stage_tasks = stage, {}
         if seed in self._stage_tasks:

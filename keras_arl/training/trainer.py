@@ -141,7 +141,7 @@ class Trainer:
             and all(map(can_be_key, losses))
             and len({program_key(task, loss) for loss in losses}) == 1
         )
-        if one_program and self._vectorize and len(losses) > 1:
+        if one_program and self._vectorize and len(set(losses)) > 1:
             try:
                 outcomes = self._run_together(task, losses, last_epochs)
             except NotCompiledError:
