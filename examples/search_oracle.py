@@ -5,7 +5,8 @@
 Every trial trains a randomly sampled Keras model on noisy labels with one
 candidate loss and reports its clean validation accuracy. With no flags it
 searches on scikit-learn's handwritten digits, within two minutes on two
-cores and without a network. Ctrl-C ends it; the same command continues it.
+cores and without a network. Ctrl-C ends it; the same command continues it,
+after a crash too. --workers=3 shares the trials among three processes.
 
 It writes, into --output:
   loss.json       the loss; keras_arl.losses.load("loss.json") reads it back
@@ -23,6 +24,7 @@ import pathlib
 import shlex
 import signal
 import sys
+import threading
 
 from absl import app
 from absl import flags
@@ -64,6 +66,17 @@ _PLAIN = flags.DEFINE_bool(
     False,
     "Build, compile and fit a new model for every trial, the reference.",
 )
+_WORKERS = flags.DEFINE_integer(
+    "workers",
+    0,
+    "Processes on this machine that share the trials and the cores; the loss "
+    "found is the same. 0 runs all trials in this process.",
+)
+_TRIAL_TIMEOUT = flags.DEFINE_float(
+    "trial_timeout",
+    None,
+    "Seconds after which a trial counts as failed; without it, never.",
+)
 _RUNS = flags.DEFINE_integer(
     "runs", 3, "Seeds per column of the final table, at least 1."
 )
@@ -95,20 +108,26 @@ def main(argv):
 @contextlib.contextmanager
 def repeated_interrupts():
     """Repeats a Ctrl-C until it is heard: a destructor would swallow it."""
-    if not hasattr(signal, "setitimer"):
+    if os.name != "posix":
         yield
         return
+    heard = threading.Event()
 
     def interrupt(signum, frame):
-        signal.setitimer(signal.ITIMER_REAL, 1.0)
+        again = threading.Timer(1.0, repeat)
+        again.daemon = True
+        again.start()
         raise KeyboardInterrupt
 
+    def repeat():
+        if not heard.is_set():
+            os.kill(os.getpid(), signal.SIGINT)
+
     signal.signal(signal.SIGINT, interrupt)
-    signal.signal(signal.SIGALRM, interrupt)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        heard.set()
 
 
 def check_flags():
@@ -120,11 +139,14 @@ def check_flags():
         (_RUNS, 1),
         (_SEED, 0),
         (_ARCHITECTURES, 1),
+        (_WORKERS, 0),
     ):
         if flag.value is not None and flag.value < minimum:
             fail(f"--{flag.name} must be at least {minimum}, not {flag.value}")
     if _JIT_COMPILE.value and _PLAIN.value:
         fail("--plain compiles nothing; leave out --jit_compile")
+    if _TRIAL_TIMEOUT.value is not None and not _TRIAL_TIMEOUT.value > 0:
+        fail(f"--trial_timeout must be positive, not {_TRIAL_TIMEOUT.value}")
     if _ORDER.value > 6:
         fail(f"--order must be at most 6, not {_ORDER.value}")
     if not any(_DATASETS.value):
@@ -134,7 +156,8 @@ def check_flags():
             pathlib.Path(flag.value).mkdir(parents=True, exist_ok=True)
             probe = pathlib.Path(flag.value, ".writable")
             probe.touch()
-            probe.unlink()
+            # A worker may have been faster.
+            probe.unlink(missing_ok=True)
         except OSError as error:
             fail(f"--{flag.name}={flag.value} cannot be written: {error}")
 
@@ -161,6 +184,7 @@ def run(command):
         tasks=_TASKS.value,
         final_tasks=3 * _TASKS.value,
         seed=_SEED.value,
+        trial_timeout=_TRIAL_TIMEOUT.value,
     )
     tuner = keras_arl.search.LossTuner(
         oracle,
@@ -168,7 +192,9 @@ def run(command):
         trainer=trainer,
         directory=_DIRECTORY.value,
     )
-    tuner.search()
+    tuner.search(workers=local_workers())
+    if keras_arl.distribute.is_worker():
+        return
     tuner.write_results(output / "trials.csv")
     keras_arl.search.plot_fitness(oracle.history()).savefig(
         output / "fitness.png", dpi=120
@@ -199,6 +225,18 @@ def run(command):
     print(keras_arl.search.format_table(summary))
     print(verdict(summary))
     print(f"\nWritten to {output}: " + ", ".join(WRITTEN))
+
+
+def local_workers():
+    from keras_arl import distribute
+
+    if not _WORKERS.value or distribute.is_worker():
+        return None
+    print(
+        f"{_WORKERS.value} workers write to "
+        f"{_DIRECTORY.value}/loss_search/worker-*.log"
+    )
+    return distribute.LocalWorkers(_WORKERS.value)
 
 
 def task_space():

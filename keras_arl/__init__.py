@@ -1,5 +1,6 @@
 """Learned robust losses for noisy labels, and the search that finds them."""
 
+from keras_arl import distribute as distribute
 from keras_arl import losses as losses
 from keras_arl import noise as noise
 from keras_arl import search as search

@@ -1,46 +1,140 @@
-"""Files of a search: state, whole or not at all, and tables."""
+"""Files of a search: state that survives a crash, and tables."""
 
 import csv
+import errno
 import json
 import os
 import pathlib
+import zlib
 
 
 def write_text(path, text):
-    """Writes a file by way of a temporary one and a rename."""
+    """Writes a file so that a crash leaves the old one or the new one."""
     path = pathlib.Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    os.replace(temporary, path)
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise _not_written(path, error) from error
+    _sync_directory(path.parent)
 
 
-def write_json(path, content):
-    """Writes a JSON file, for people to read too."""
+def append_line(path, line):
+    """Adds a line to a file; a crash leaves it out, or its last part.
+
+    Raises:
+        OSError: If it cannot be written. The file is then as before.
+    """
+    data = f"{line}\n".encode()
+    with pathlib.Path(path).open("ab", buffering=0) as file:
+        before = file.seek(0, os.SEEK_END)
+        try:
+            if file.write(data) < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(file.fileno())
+        except OSError as error:
+            file.truncate(before)
+            raise _not_written(path, error) from error
+
+
+def _not_written(path, error):
+    return OSError(
+        error.errno,
+        f"{error.strerror}. All that was written before is safe: make room "
+        "and continue",
+        str(path),
+    )
+
+
+def _sync_directory(path):
+    # Elsewhere a directory cannot be opened.
+    if os.name == "posix":
+        directory = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+
+def seal(content):
+    """JSON text of a dictionary on one line, with a checksum."""
+    return json.dumps({**content, "crc32": _checksum(content)})
+
+
+def write_sealed(path, content):
+    """Writes a dictionary for people to read, with a checksum."""
+    content = {**content, "crc32": _checksum(content)}
     write_text(path, json.dumps(content, indent=2) + "\n")
 
 
-def read_json(path):
-    """Reads a JSON file.
+def read_sealed(path):
+    """Reads what `write_sealed` wrote.
 
     Raises:
-        ValueError: If it is none, with its path.
+        ValueError: If the file is missing, no file of its own, or not as it
+            was written.
     """
-    return parse_json(pathlib.Path(path).read_bytes(), path)
+    return parse_sealed(read_bytes(path), path)
+
+
+def parse_sealed(text, path):
+    """Parses what `seal` returned and was read from `path`.
+
+    Raises:
+        ValueError: If it is not as it was written, with the path.
+    """
+    content = parse_json(text, path)
+    if content.pop("crc32", None) != _checksum(content):
+        raise damaged(path, "its checksum does not fit")
+    return content
 
 
 def parse_json(text, path):
-    """Parses JSON that was read from `path`.
+    """Parses a JSON object that was read from `path`.
 
     Raises:
-        ValueError: If it is none, with its path.
+        ValueError: If it is none, with the path.
     """
     try:
-        return json.loads(text)
-    except ValueError as error:
-        raise ValueError(
-            f"{path} is damaged: {error}. Begin anew in another directory, or "
-            "restore the file."
-        ) from error
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, error) from error
+    if not isinstance(content, dict):
+        raise damaged(path, "it is no JSON object")
+    return content
+
+
+def read_bytes(path):
+    """Reads a state file.
+
+    Raises:
+        ValueError: If it is missing, or a link, which may lead anywhere.
+    """
+    path = pathlib.Path(path)
+    if path.is_symlink():
+        raise damaged(path, "it is a link")
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise damaged(path, error.strerror) from error
+
+
+def damaged(path, reason):
+    """The error of a state file that is not as this package wrote it."""
+    return ValueError(
+        f"{path} is damaged, or not of this search: {reason}. Restore the "
+        "file, or begin anew in another directory."
+    )
+
+
+def _checksum(content):
+    text = json.dumps(content, sort_keys=True)
+    return f"{zlib.crc32(text.encode()):08x}"
 
 
 def write_csv(rows, path):
@@ -66,7 +160,7 @@ def write_csv(rows, path):
         writer.writerows(rows)
 
 
-def check_same_settings(saved, asked):
+def check_same_settings(saved, asked, whose="The directory holds a search"):
     """Raises a `ValueError` with the differences, if there are any."""
     # As JSON returns them: lists for tuples.
     asked = json.loads(json.dumps(asked))
@@ -77,7 +171,7 @@ def check_same_settings(saved, asked):
     ]
     if different:
         raise ValueError(
-            "The directory holds a search with other settings: "
+            f"{whose} with other settings: "
             + "; ".join(different)
             + ". Use another directory, or the same settings."
         )

@@ -2,6 +2,7 @@
 
 import collections
 import threading
+import time
 
 import keras_tuner
 import numpy as np
@@ -12,9 +13,10 @@ from keras_arl.losses import polynomial
 from keras_arl.search import files
 from keras_arl.search import space
 from keras_arl.search.journal import Journal
-from keras_arl.search.schedule import SELECTION
-from keras_arl.search.schedule import Schedule
-from keras_arl.search.schedule import rank
+from keras_arl.search.record import Record
+
+# A trial that whoever runs it does not survive is given up.
+_MAX_LOSSES = 5
 
 
 class CMAESOracle(keras_tuner.Oracle):
@@ -24,10 +26,10 @@ class CMAESOracle(keras_tuner.Oracle):
     candidates; every candidate meets the same `tasks` tasks with the same
     seeds, and each pair of candidate and task is one trial. A candidate's
     fitness is the mean score of its trials; a candidate with a failed trial
-    (divergence, NaN, an exception) ranks behind all others, and the search
-    goes on. Only a generation all of whose trials raise an exception stops it,
-    with the first traceback; started again, it repeats that generation. Each
-    generation gets new tasks.
+    (divergence, NaN, an exception, `trial_timeout`) ranks behind all others,
+    and the search goes on. Only a generation all of whose trials raise an
+    exception stops it, with the first traceback; started again, it repeats
+    that generation. Each generation gets new tasks.
 
     Single scores of noisy trainings are lucky at times. After the last
     generation the best candidate of each of the last `finalists` generations
@@ -39,10 +41,14 @@ class CMAESOracle(keras_tuner.Oracle):
     `"selection"`), `generation`, `candidate`, `task`, `task_seed`, the
     coefficients `theta_ij`, and the centre `center_p`, `center_y`.
 
+    Many workers may share a search (`keras_arl.distribute`). A trial whose
+    worker is not heard of for the `lease` is handed to another, and fails as
+    if by an exception once five workers were lost with it.
+
     The search depends on `seed` alone, not on the order in which the trials of
-    a generation end. State is JSON; CMA-ES is restored by replaying the
-    fitness of the generations told so far. A search directory is continued
-    only with the arguments it was begun with.
+    a generation end, nor on who ran them. State is JSON; CMA-ES is restored by
+    replaying the fitness of the generations told so far. A search directory is
+    continued only with the arguments it was begun with, the last three apart.
 
     Args:
         order: Order of the loss, 2 to 6 (a polynomial of order 1 has no term
@@ -60,6 +66,12 @@ class CMAESOracle(keras_tuner.Oracle):
         final_tasks: Fresh tasks of the selection. Defaults to `3`.
         objective: Name of the score, or a `keras_tuner.Objective` to maximise.
             Defaults to `"val_accuracy"`.
+        max_retries_per_trial: How often a trial that raised an exception is
+            run again before it counts as failed. Defaults to `0`.
+        trial_timeout: Seconds after which a trial fails as if by an exception.
+            Defaults to `None`: never.
+        lease: Seconds after which a trial is handed to another worker if the
+            one that has it was not heard of. Defaults to `120`.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -89,6 +101,9 @@ class CMAESOracle(keras_tuner.Oracle):
         finalists=3,
         final_tasks=3,
         objective="val_accuracy",
+        max_retries_per_trial=0,
+        trial_timeout=None,
+        lease=120.0,
     ):
         polynomial.check_order(order)
         _check_at_least("order", order, 2)
@@ -114,6 +129,16 @@ class CMAESOracle(keras_tuner.Oracle):
             )
         if not np.isfinite(x0).all():
             raise ValueError(f"`x0` must be finite. Received: x0={list(x0)}")
+        _check_at_least("max_retries_per_trial", max_retries_per_trial, 0)
+        for name, seconds in (
+            ("lease", lease),
+            ("trial_timeout", 1 if trial_timeout is None else trial_timeout),
+        ):
+            if not 0 < seconds < np.inf:
+                raise ValueError(
+                    f"`{name}` must be a positive number of seconds. "
+                    f"Received: {name}={seconds!r}"
+                )
         if isinstance(objective, str):
             objective = keras_tuner.Objective(objective, direction="max")
         if objective.direction != "max":
@@ -126,7 +151,10 @@ class CMAESOracle(keras_tuner.Oracle):
             max_trials=generations * popsize * tasks
             + (finalists + 1) * final_tasks,
             seed=seed,
+            max_retries_per_trial=max_retries_per_trial,
         )
+        self.trial_timeout = trial_timeout
+        self.lease = lease
         # The base class takes seed 0 for none.
         self.seed = seed
         self.order = order
@@ -138,7 +166,9 @@ class CMAESOracle(keras_tuner.Oracle):
         self.finalists = finalists
         self.final_tasks = final_tasks
         self._lock = threading.RLock()
-        self._schedule = Schedule(self.settings())
+        # When each tuner was last heard of.
+        self._heard = {}
+        self._record = Record(self.settings())
         self._begin_stage()
 
     def settings(self):
@@ -159,22 +189,22 @@ class CMAESOracle(keras_tuner.Oracle):
     @property
     def phase(self):
         """`"search"`, or `"selection"` after the last generation."""
-        return self._schedule.stage.phase
+        return self._record.stage.phase
 
     @property
     def generation(self):
         """Number of generations that are complete."""
-        return self._schedule.stage.generation
+        return self._record.stage.generation
 
     @property
     def stage_size(self):
         """Number of trials of the current generation, or of the selection."""
-        return self._schedule.stage.size
+        return self._record.stage.size
 
     @property
     def finished(self):
         """Whether the selection is complete."""
-        return self.phase == SELECTION and len(self._ends) == self.stage_size
+        return self._record.finished
 
     def create_trial(self, tuner_id):
         """Hands out a trial of the present stage.
@@ -189,24 +219,17 @@ class CMAESOracle(keras_tuner.Oracle):
             search is finished.
         """
         with self._lock:
+            self._heard[tuner_id] = time.monotonic()
             if tuner_id in self.ongoing_trials:
-                return self._hand_out_again(tuner_id)
+                self._lose(tuner_id)
+            self._lose_the_silent()
             self.tuner_ids.add(tuner_id)
             if self._waiting:
-                return self._hand_out(tuner_id)
+                return self._hand_out(tuner_id, self._waiting[0])
             if not self.finished:
                 return Trial(self.get_space(), status=TrialStatus.IDLE)
             self.tuner_ids.remove(tuner_id)
             return Trial(self.get_space(), status=TrialStatus.STOPPED)
-
-    def populate_space(self, trial_id):
-        """The hyperparameters of a trial of the present stage."""
-        stage = self._schedule.stage
-        position = int(trial_id) - stage.first_trial
-        return {
-            "status": TrialStatus.RUNNING,
-            "values": stage.hyperparameters(position, self.order),
-        }
 
     def create_generation(self, tuner_id):
         """Hands out all trials of the present stage that nobody has.
@@ -225,14 +248,14 @@ class CMAESOracle(keras_tuner.Oracle):
             RuntimeError: If others have all trials of the stage.
         """
         with self._lock:
-            trials = [
-                self._hand_out_again(holder)
-                for holder in self.ongoing_trials
-                if holder.startswith(f"{tuner_id}/")
-            ]
-            while self._waiting:
-                holder = f"{tuner_id}/{self._waiting[0]}"
-                trials.append(self._hand_out(holder))
+            for holder in list(self.ongoing_trials):
+                if holder.startswith(f"{tuner_id}/"):
+                    self._lose(holder)
+            trials = []
+            for position in sorted(self._waiting):
+                holder = f"{tuner_id}/{position}"
+                self._heard[holder] = time.monotonic()
+                trials.append(self._hand_out(holder, position))
             if not trials and not self.finished:
                 raise RuntimeError(
                     f"No trial is left of generation {self.generation}, which "
@@ -240,111 +263,183 @@ class CMAESOracle(keras_tuner.Oracle):
                 )
             return trials
 
+    def renew(self, tuner_id, trial_id):
+        """Prolongs the lease of a tuner that is at work on a trial.
+
+        A tuner whose trial nobody has, since its lease ended or the search was
+        started again meanwhile, has it again.
+
+        Args:
+            tuner_id: Identifies the tuner.
+            trial_id: The trial it works on.
+        """
+        with self._lock:
+            self._heard[tuner_id] = time.monotonic()
+            self.tuner_ids.add(tuner_id)
+            position = self._positions.get(trial_id)
+            has_one = tuner_id in self.ongoing_trials
+            if position in self._waiting and not has_one:
+                self._hand_out(tuner_id, position)
+
+    def populate_space(self, trial_id):
+        """The hyperparameters of a trial of the present stage."""
+        position = self._positions[trial_id]
+        return {
+            "status": TrialStatus.RUNNING,
+            "values": self._record.stage.hyperparameters(position, self.order),
+        }
+
     def update_trial(self, trial_id, metrics, step=0):
         with self._lock:
+            position = self._positions.get(trial_id)
+            if trial_id not in self.trials or position in self._record.ends:
+                raise ValueError(f"Trial {trial_id!r} is not running.")
             return super().update_trial(trial_id, metrics, step)
 
     def end_trial(self, trial):
         """Takes the end of a trial, and tells CMA-ES of a whole generation.
 
-        The end of a trial that has ended before is ignored.
+        Each trial of the present stage ends once, by whoever says so first:
+        the end of any other trial is ignored.
 
         Args:
-            trial: A `Trial` that was handed out, with its status and message.
+            trial: A `Trial` that was handed out, with its status: `"COMPLETED"`
+                with metrics, `"FAILED"`, or `"INVALID"` if it raised an
+                exception, which its message shows.
+
+        Returns:
+            Whether the trial has ended now; `False` if it is ignored or is to
+            be run again.
 
         Raises:
             RuntimeError: If all trials of a generation raised an exception.
+            OSError: If it cannot be written.
         """
         with self._lock:
-            tuner_id = self._who_has(trial.trial_id)
-            if tuner_id is None:
-                return
-            status, message = trial.status, trial.message
-            trial = self.ongoing_trials[tuner_id]
-            trial.message = message
-            trial.status = TrialStatus.FAILED
-            if status == TrialStatus.COMPLETED:
-                self.score_trial(trial)
-                if np.isfinite(trial.score):
-                    trial.status = TrialStatus.COMPLETED
-            stage = self._schedule.stage
-            end = {
-                "position": int(trial.trial_id) - stage.first_trial,
-                "status": trial.status,
-                "score": _score(trial),
-                "message": trial.message,
-            }
-            if not self._ends:
-                self._journal.begin(stage)
-            self._journal.append(stage, end)
-            self._ends[end["position"]] = end
-            self.end_order.append(trial.trial_id)
-            # Last: what interrupts this method leaves a trial to be run again.
-            del self.ongoing_trials[tuner_id]
-            self._tell_when_complete()
+            position = self._positions.get(trial.trial_id)
+            if position is None or position in self._record.ends:
+                return False
+            if trial.status == TrialStatus.INVALID:
+                self._failures[position] += 1
+                if self._failures[position] <= self.max_retries_per_trial:
+                    self._take_back(position)
+                    return False
+            self._end(position, trial)
+            return True
 
-    def _who_has(self, trial_id):
-        for tuner_id, trial in self.ongoing_trials.items():
-            if trial.trial_id == trial_id:
-                return tuner_id
-        return None
+    def _end(self, position, report):
+        trial = self.trials.get(report.trial_id) or self._new_trial(position)
+        if report.metrics.exists(self.objective.name):
+            trial.metrics = report.metrics
+        # Both may be one object.
+        raised = report.status == TrialStatus.INVALID
+        score = _score(trial, report.status, self.objective.name)
+        trial.score = score
+        trial.status = (
+            TrialStatus.FAILED if score is None else TrialStatus.COMPLETED
+        )
+        trial.message = report.message
+        end = {
+            "position": position,
+            "status": trial.status,
+            "score": score,
+            "message": trial.message,
+            "raised": raised,
+        }
+        try:
+            another_stage = self._record.add(end, self._journal)
+        except RuntimeError:
+            self._forget_stage()
+            raise
+        self.end_order.append(trial.trial_id)
+        if another_stage:
+            self._begin_stage()
+        else:
+            self._release(position)
 
     def _begin_stage(self):
-        # How trials of the present stage ended, by their position in it.
-        self._ends = {}
-        # Positions of those that nobody has.
-        self._waiting = collections.deque(range(self._schedule.stage.size))
+        stage = self._record.stage
+        width = len(str(self.max_trials))
+        self._trial_ids = [
+            f"{stage.first_trial + position:0{width}d}"
+            for position in range(stage.size)
+        ]
+        self._positions = {
+            trial_id: position
+            for position, trial_id in enumerate(self._trial_ids)
+        }
+        # Positions of trials that have not ended and that nobody has.
+        self._waiting = [
+            position
+            for position in range(stage.size)
+            if position not in self._record.ends
+        ]
+        # How often a trial raised an exception, and how often it was lost.
+        self._failures = collections.Counter()
+        self._losses = collections.Counter()
+        self.ongoing_trials = {}
 
-    def _hand_out(self, holder):
-        trial = self._new_trial(self._waiting.popleft())
+    def _hand_out(self, holder, position):
+        self._waiting.remove(position)
+        trial = self._new_trial(position)
         self.ongoing_trials[holder] = trial
         return trial
 
-    def _hand_out_again(self, holder):
-        # Without the metrics of the run that was interrupted.
-        old = self.ongoing_trials[holder]
-        trial = Trial(old.hyperparameters, old.trial_id, TrialStatus.RUNNING)
-        self.trials[trial.trial_id] = self.ongoing_trials[holder] = trial
-        return trial
+    def _take_back(self, position):
+        """Has a trial wait for the next tuner that asks."""
+        self._release(position)
+        self._waiting.insert(0, position)
+
+    def _release(self, position):
+        """Takes a trial from who has it, or from those that wait."""
+        if position in self._waiting:
+            self._waiting.remove(position)
+        for holder, trial in self.ongoing_trials.items():
+            if self._positions[trial.trial_id] == position:
+                del self.ongoing_trials[holder]
+                return
+
+    def _lose_the_silent(self):
+        earliest = time.monotonic() - self.lease
+        for holder in list(self.ongoing_trials):
+            if holder in self.ongoing_trials and self._heard[holder] < earliest:
+                self.tuner_ids.discard(holder)
+                self._lose(holder)
+
+    def _lose(self, holder):
+        """Takes a trial back from who lost it, in the end as a failed one."""
+        trial = self.ongoing_trials[holder]
+        position = self._positions[trial.trial_id]
+        self._losses[position] += 1
+        if self._losses[position] < _MAX_LOSSES:
+            self._take_back(position)
+            return
+        trial.status = TrialStatus.INVALID
+        trial.message = (
+            f"lost {_MAX_LOSSES} times: whoever ran it was not heard of for "
+            f"{self.lease:g} s or began anew, as when it is killed for its "
+            "memory"
+        )
+        self._end(position, trial)
 
     def _new_trial(self, position):
-        stage = self._schedule.stage
-        width = len(str(self.max_trials))
-        trial_id = f"{stage.first_trial + position:0{width}d}"
+        trial_id = self._trial_ids[position]
         populated = self.populate_space(trial_id)
         hyperparameters = self.get_space()
         hyperparameters.values = populated["values"]
         trial = Trial(hyperparameters, trial_id, populated["status"])
+        if trial_id not in self.trials:
+            self.start_order.append(trial_id)
         self.trials[trial_id] = trial
-        self.start_order.append(trial_id)
         return trial
 
-    def _tell_when_complete(self):
-        stage = self._schedule.stage
-        if self.phase == SELECTION or len(self._ends) < stage.size:
-            return
-        self._stop_if_all_raised()
-        self._schedule.tell(stage.fitness(self._scores()))
+    def _forget_stage(self):
+        """Has the present stage begin anew."""
         self._begin_stage()
-
-    def _scores(self):
-        return [self._ends[k]["score"] for k in range(len(self._ends))]
-
-    def _stop_if_all_raised(self):
-        """Stops, so that the same generation is run again on resume."""
-        ends = [self._ends[k] for k in range(len(self._ends))]
-        if not all(_raised(end) for end in ends):
-            return
-        self._journal.forget(self._schedule.stage)
-        self._begin_stage()
+        for trial_id in self._positions:
+            self.trials.pop(trial_id, None)
         for order in (self.start_order, self.end_order):
-            for trial_id in order[-len(ends) :]:
-                self.trials.pop(trial_id, None)
-            del order[-len(ends) :]
-        raise RuntimeError(
-            f"All {len(ends)} trials of generation {self.generation} raised "
-            f"an exception. The first one:\n{ends[0]['message']}"
-        )
+            order[:] = [k for k in order if k not in self._positions]
 
     def history(self):
         """Fitness by generation.
@@ -355,19 +450,7 @@ class CMAESOracle(keras_tuner.Oracle):
             none has), `failed` (number of candidates without) and `fitness` by
             candidate.
         """
-        rows = []
-        for generation, fitness in enumerate(self._schedule.fitness):
-            scored = [f for f in fitness if f is not None]
-            rows.append(
-                {
-                    "generation": generation,
-                    "best": max(scored, default=float("nan")),
-                    "mean": float(np.mean(scored)) if scored else float("nan"),
-                    "failed": len(fitness) - len(scored),
-                    "fitness": fitness,
-                }
-            )
-        return rows
+        return self._record.history()
 
     def selection(self):
         """Result of the selection among the finalists.
@@ -381,22 +464,8 @@ class CMAESOracle(keras_tuner.Oracle):
         Raises:
             RuntimeError: If the search is not finished.
         """
-        if not self.finished:
-            raise RuntimeError(
-                f"The search is not finished: {len(self.end_order)} of "
-                f"{self.max_trials} trials are done. Call `search()` first."
-            )
-        stage = self._schedule.stage
-        rows = [
-            {"name": name, "score": score, "vector": vector}
-            for name, score, vector in zip(
-                self._schedule.finalists(),
-                stage.fitness(self._scores()),
-                stage.candidates,
-                strict=True,
-            )
-        ]
-        return sorted(rows, key=lambda row: rank(row["score"]), reverse=True)
+        self._check_finished()
+        return self._record.selection()
 
     def best(self):
         """Coefficients, then centre, of the finalist selected, a list.
@@ -405,13 +474,15 @@ class CMAESOracle(keras_tuner.Oracle):
             RuntimeError: If the search is not finished, or every finalist
                 failed.
         """
-        winner = self.selection()[0]
-        if winner["score"] is None:
+        self._check_finished()
+        return self._record.best()
+
+    def _check_finished(self):
+        if not self.finished:
             raise RuntimeError(
-                "Every finalist failed. The first one:\n"
-                f"{self._ends[0]['message']}"
+                f"The search is not finished: {len(self.end_order)} of "
+                f"{self.max_trials} trials are done. Call `search()` first."
             )
-        return winner["vector"]
 
     @property
     def _journal(self):
@@ -429,48 +500,53 @@ class CMAESOracle(keras_tuner.Oracle):
         """Continues the search in the project's directory.
 
         Raises:
-            ValueError: If it has other settings, or another version of this
-                package began it.
+            ValueError: If it has other settings, another version of this
+                package began it, or a file is damaged.
         """
-        saved = self._journal.read_settings()
+        self.share(self._journal.read_settings())
+        with self._lock:
+            self.trials.clear()
+            self.start_order.clear()
+            self.end_order.clear()
+            self._record = Record(self.settings())
+            self._begin_stage()
+            for ends in self._record.read(self._journal):
+                self._begin_stage()
+                for end in ends:
+                    self._restore(end)
+
+    def repair(self):
+        """Removes what was half written when the search was killed."""
+        self._journal.repair(self._record.stage)
+
+    def _restore(self, end):
+        trial = self._new_trial(end["position"])
+        trial.status = end["status"]
+        trial.score = end["score"]
+        trial.message = end["message"]
+        self.end_order.append(trial.trial_id)
+
+    def share(self, settings, **kwargs):
+        """Takes part in a search that was begun with `settings`.
+
+        Args:
+            settings: What `settings()` returned there.
+            **kwargs: Further arguments of `files.check_same_settings`.
+
+        Raises:
+            ValueError: If they differ from these, a drawn seed apart.
+        """
         if self._seed_is_drawn:
-            self.seed = saved["seed"]
-        files.check_same_settings(saved, self.settings())
-        self._schedule = Schedule(self.settings())
-        self._begin_stage()
-        while self._read_stage():
-            self._tell_when_complete()
-
-    def _read_stage(self):
-        """Reads how trials ended; returns whether another stage follows."""
-        stage = self._schedule.stage
-        for end in self._journal.read_ends(stage):
-            position = end["position"]
-            if position in self._ends:
-                # It was interrupted as it ended, and run again.
-                continue
-            self._ends[position] = end
-            self._waiting.remove(position)
-            trial = self._new_trial(position)
-            trial.status = end["status"]
-            trial.score = end["score"]
-            trial.message = end["message"]
-            self.end_order.append(trial.trial_id)
-        return len(self._ends) == stage.size and not self.finished
+            self.seed = settings.get("seed")
+        files.check_same_settings(settings, self.settings(), **kwargs)
 
 
-def _score(trial):
-    """The trial's score, or `None` if it failed."""
-    if trial.status != TrialStatus.COMPLETED:
+def _score(trial, status, name):
+    """A completed trial's score, as messages hold it, or `None`."""
+    if status != TrialStatus.COMPLETED or not trial.metrics.exists(name):
         return None
-    return float(trial.score)
-
-
-def _raised(end):
-    """Whether an exception ended the trial; divergence is none."""
-    return end["score"] is None and (end["message"] or "").startswith(
-        "Traceback"
-    )
+    score = float(np.float32(trial.metrics.get_best_value(name)))
+    return score if np.isfinite(score) else None
 
 
 def _check_at_least(name, value, minimum):

@@ -11,15 +11,22 @@ class SearchProgress:
     trial counts as 0.
 
     Args:
-        oracle: The `CMAESOracle` whose trials are shown.
+        oracle: The `CMAESOracle` whose trials are shown, from now on.
     """
 
     def __init__(self, oracle):
         self._oracle = oracle
         self._stage = None
+        self._num_shown = len(oracle.end_order)
 
-    def update(self, trial):
-        """Shows a trial that has ended."""
+    def update(self):
+        """Shows the trials that have ended since."""
+        while self._num_shown < len(self._oracle.end_order):
+            trial_id = self._oracle.end_order[self._num_shown]
+            self._show(self._oracle.trials[trial_id])
+            self._num_shown += 1
+
+    def _show(self, trial):
         stage = _stage_of(trial)
         if stage != self._stage:
             self._begin(stage)
@@ -47,10 +54,9 @@ class SearchProgress:
             stateful_metrics=["best", "mean"],
             unit_name="trial",
         )
-        # A resumed search begins within a generation. The trial that begins
-        # the stage is added by the caller.
+        # A resumed search begins within a generation.
         self._scores = {}
-        for trial_id in oracle.end_order[:-1]:
+        for trial_id in oracle.end_order[: self._num_shown]:
             if _stage_of(oracle.trials[trial_id]) == stage:
                 self._add(oracle.trials[trial_id])
 

@@ -1,16 +1,21 @@
 """The tuner: the one place where candidates and tasks meet."""
 
 import collections
+import contextlib
+import json
 import os
 import traceback
 
+import filelock
 import keras
 import keras_tuner
 from keras_tuner.engine.trial import TrialStatus
 
+from keras_arl import distribute
 from keras_arl.losses import is_trainable
 from keras_arl.search import files
 from keras_arl.search import space
+from keras_arl.search import time_limit
 from keras_arl.search.journal import SETTINGS_FILE
 from keras_arl.search.oracle import CMAESOracle
 from keras_arl.search.progress import SearchProgress
@@ -19,8 +24,6 @@ from keras_arl.training import Trainer
 
 # Candidates of a generation meet the same tasks, which are kept meanwhile.
 _MAX_STAGE_TASKS = 16
-# Set where Keras Tuner's chief and workers share a search.
-_ORACLE_ADDRESS = "KERASTUNER_ORACLE_IP"
 _NOT_TRAINED = (
     "not trained: at uniform predictions the loss does not raise the labelled "
     "class's probability"
@@ -39,7 +42,12 @@ class LossTuner(keras_tuner.Tuner):
     the search goes on.
 
     No model is saved. A search started again with the same arguments on the
-    same directory continues where it stopped, within a generation too.
+    same directory continues where it stopped, within a generation too, also
+    after it was killed. One process at a time searches in a directory.
+
+    With Keras Tuner's environment variables, or `workers`, many processes
+    share a search: see `keras_arl.distribute.place`. In a worker `search` runs
+    trials until the search is finished; the rest is the chief's.
 
     Args:
         oracle: A `CMAESOracle`.
@@ -58,10 +66,12 @@ class LossTuner(keras_tuner.Tuner):
         project_name: Folder in `directory`. Defaults to `"loss_search"`.
         overwrite: Whether to begin anew instead of continuing. Defaults to
             `False`.
+        chief_timeout: Seconds that a worker waits for a chief that does not
+            answer. Defaults to `600`.
 
     Raises:
         ValueError: If the oracle is another one, or the directory holds a
-            search with other settings.
+            search with other settings, or damaged files.
 
     Example:
 
@@ -98,6 +108,7 @@ class LossTuner(keras_tuner.Tuner):
         directory=None,
         project_name="loss_search",
         overwrite=False,
+        chief_timeout=600.0,
     ):
         if not isinstance(oracle, CMAESOracle):
             raise ValueError(
@@ -114,43 +125,138 @@ class LossTuner(keras_tuner.Tuner):
                 "`last_epochs` must be at least 1. "
                 f"Received: last_epochs={last_epochs}"
             )
+        if not chief_timeout > 0:
+            raise ValueError(
+                "`chief_timeout` must be a positive number of seconds. "
+                f"Received: chief_timeout={chief_timeout!r}"
+            )
         self.tasks = tasks
         self.last_epochs = last_epochs
         self.trainer = Trainer() if trainer is None else trainer
         # Tasks of the present stage whose data are in memory, by seed.
         self._stage, self._stage_tasks = None, {}
         self._progress = None
+        self._cmaes = oracle
+        self._place = distribute.place()
+        self._chief_timeout = chief_timeout
         # Keras Tuner prints a table per trial; here is a progress bar.
         oracle.verbose = 0
-        super().__init__(
-            oracle,
-            directory=directory,
-            project_name=project_name,
-            overwrite=overwrite,
-        )
+        # A worker has no files: they are the chief's.
+        overwrite = overwrite and not self._is_worker()
+        self.directory, self.project_name = directory or ".", project_name
+        with self._lock() if overwrite else contextlib.nullcontext():
+            super().__init__(
+                oracle,
+                directory=directory,
+                project_name=project_name,
+                overwrite=overwrite,
+            )
 
-    def search(self, verbose=1):
+    def search(self, verbose=1, workers=None):
         """Runs the search, or the rest of it.
 
         Args:
             verbose: `1` for a progress bar per generation with the best and
                 the mean fitness, `0` for silence. Defaults to `1`.
+            workers: A `keras_arl.distribute.LocalWorkers` to share the trials
+                among. Defaults to `None`: all are run here, or by the workers
+                that come, where the environment variables say so.
 
         Raises:
-            RuntimeError: If every trial of a generation raises an exception.
+            RuntimeError: If every trial of a generation raises an exception,
+                or another process searches in the same directory.
+            ValueError: If a worker has other settings than its chief.
+            ConnectionError: If a worker's chief does not answer.
+            OSError: If the state cannot be written.
         """
-        self._progress = SearchProgress(self.oracle) if verbose else None
-        self.save()
+        if self._is_worker():
+            self._search_as_worker()
+            return
+        with self._lock():
+            # What another process may have added.
+            if os.path.exists(self._get_tuner_fname()):
+                self.reload()
+                self._cmaes.repair()
+            self._progress = SearchProgress(self.oracle) if verbose else None
+            self.save()
+            if workers is not None:
+                self._share(workers)
+            elif self._place is not None:
+                self._serve(self._place)
+            else:
+                self._search_alone()
+
+    def _search_as_worker(self):
+        self._check_time_limit()
+        client = distribute.ChiefClient(
+            self._place,
+            self._cmaes.objective,
+            self._cmaes.lease,
+            self._cmaes.trial_timeout,
+            self._chief_timeout,
+        )
+        theirs = client.settings()
+        settings = json.loads(theirs)
+        whose = f"The chief at {self._place.address} runs a search"
+        self._cmaes.share(settings["oracle"], whose=whose)
+        files.check_same_settings(
+            settings["tuner"], self.get_state(), whose=whose
+        )
+        client.join(theirs)
+        self.oracle = client
+        super().search()
+
+    def _share(self, workers):
+        if self._cmaes.finished:
+            return
+        workers.start(self.project_dir)
+        try:
+            self._serve(workers.place, workers.keep_alive)
+        finally:
+            workers.stop()
+
+    def _serve(self, place, *keep_alive):
+        settings = {"oracle": self._cmaes.settings(), "tuner": self.get_state()}
+        chief = distribute.Chief(
+            self._cmaes, place, json.dumps(settings), self._show_ends
+        )
+        chief.serve(*keep_alive)
+
+    def _search_alone(self):
+        self._check_time_limit()
         if self._trains_together():
             self._search_together()
         else:
             super().search()
 
+    def _check_time_limit(self):
+        if self._cmaes.trial_timeout is not None:
+            time_limit.check_available()
+
+    @contextlib.contextmanager
+    def _lock(self):
+        """Keeps other processes from searching in the same directory."""
+        os.makedirs(self.directory, exist_ok=True)
+        path = os.path.join(self.directory, f".{self.project_name}.lock")
+        lock = filelock.FileLock(path, timeout=0)
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            raise RuntimeError(
+                f"Another process is searching in {self.directory}. Wait for its "
+                "end, stop it, or use another directory."
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
     def _trains_together(self):
-        # Nor does it where a subclass runs trials in its own way.
+        # Nor does it where a subclass runs trials in its own way, or a single
+        # one may take too long.
         return (
             self.trainer.trains_together
-            and _ORACLE_ADDRESS not in os.environ
+            and self._cmaes.trial_timeout is None
             and type(self).run_trial is LossTuner.run_trial
         )
 
@@ -239,16 +345,17 @@ class LossTuner(keras_tuner.Tuner):
         return task
 
     def _loss(self, trial, task):
-        names = space.parameter_names(self.oracle.order)
+        names = space.parameter_names(self._cmaes.order)
         vector = [trial.hyperparameters.values[name] for name in names]
         return space.to_loss(
-            vector, self.oracle.order, from_logits=task.from_logits
+            vector, self._cmaes.order, from_logits=task.from_logits
         )
 
     def _try_run_and_update_trial(self, trial, *fit_args, **fit_kwargs):
         # As in the base class, which prints every traceback in full.
         try:
-            self._run_and_update_trial(trial, *fit_args, **fit_kwargs)
+            with time_limit.time_limit(self._cmaes.trial_timeout):
+                self._run_and_update_trial(trial, *fit_args, **fit_kwargs)
             trial.status = TrialStatus.COMPLETED
         except keras_tuner.errors.FatalError:
             raise
@@ -257,8 +364,12 @@ class LossTuner(keras_tuner.Tuner):
 
     def on_trial_end(self, trial):
         self.oracle.end_trial(trial)
+        if not self._is_worker():
+            self._show_ends()
+
+    def _show_ends(self):
         if self._progress:
-            self._progress.update(trial)
+            self._progress.update()
 
     def best_loss(self, **kwargs):
         """The loss that the search found.
@@ -270,9 +381,13 @@ class LossTuner(keras_tuner.Tuner):
             A `TaylorLoss`.
 
         Raises:
-            RuntimeError: If the search is not finished.
+            RuntimeError: If the search is not finished, or this is a worker.
         """
-        return space.to_loss(self.oracle.best(), self.oracle.order, **kwargs)
+        if self._is_worker():
+            raise RuntimeError(
+                "This process is a worker; the chief knows what was found."
+            )
+        return space.to_loss(self.oracle.best(), self._cmaes.order, **kwargs)
 
     def results(self):
         """All trials as a table.
@@ -306,33 +421,36 @@ class LossTuner(keras_tuner.Tuner):
 
     def get_state(self):
         get_config = getattr(self.tasks, "get_config", None)
-        return {
+        state = {
             "last_epochs": self.last_epochs,
             "tasks": get_config() if get_config else None,
             "backend": keras.config.backend(),
             **self.trainer.get_config(),
         }
+        if self._place is not None and "vectorize" in state:
+            # Workers train with one loss at a time, whatever the chief has.
+            state["vectorize"] = False
+        return state
 
     def set_state(self, state):
         files.check_same_settings(state, self.get_state())
 
     def save(self):
         # First: with the oracle's file there is a search to continue.
-        files.write_json(self._own_file(), self.get_state())
-        if not self._is_worker():
-            self.oracle.save()
+        files.write_sealed(self._own_file(), self.get_state())
+        self.oracle.save()
 
     def reload(self):
         if not self._is_worker():
             self.oracle.reload()
-        self.set_state(files.read_json(self._own_file()))
+            self.set_state(files.read_sealed(self._own_file()))
 
     def _own_file(self):
         return f"{self.project_dir}/tuner.json"
 
     def _get_tuner_fname(self):
         # What tells the base class that there is a search to continue.
-        return f"{self.project_dir}/{SETTINGS_FILE}"
+        return os.path.join(self.directory, self.project_name, SETTINGS_FILE)
 
 
 def _can_teach(loss, task):

@@ -112,7 +112,14 @@ class Trainer:
                 key, kinds, task, prepared, loss, last_epochs
             )
         self._programs.move_to_end(key)
-        return self._programs[key].run(task, prepared, loss, last_epochs)
+        try:
+            return self._programs[key].run(task, prepared, loss, last_epochs)
+        except Exception:
+            raise
+        except BaseException:
+            # Interrupted, perhaps in the middle of a trace.
+            self._programs.pop(key, None)
+            raise
 
     def evaluate_all(self, task, losses, last_epochs=1):
         """Trains with each of many losses.

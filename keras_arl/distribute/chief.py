@@ -1,0 +1,233 @@
+"""The chief: the process that hands out the trials of a search."""
+
+import concurrent.futures
+import hmac
+import threading
+import time
+
+import grpc
+from keras_tuner.engine.trial import Trial
+from keras_tuner.engine.trial import TrialStatus
+
+from keras_arl.distribute import protocol
+
+_NUM_THREADS = 8
+# How long workers that are at work on nothing needed are waited for.
+_MAX_FAREWELL = 15.0
+
+
+class Chief:
+    """Serves an oracle to workers by Keras Tuner's protocol.
+
+    Unlike Keras Tuner's own chief it turns away who does not know the secret or
+    runs another search, hears from workers while they train, and ends with the
+    error that ended the search.
+
+    Args:
+        oracle: A `keras_arl.search.CMAESOracle`.
+        place: The `Place` of the chief.
+        settings: What all processes of the search share, JSON text.
+        on_trial_end: Function of each trial that has ended, called by one
+            thread at a time.
+
+    Raises:
+        ValueError: If other machines could connect and there is no secret.
+        OSError: If it cannot listen at its place.
+    """
+
+    def __init__(self, oracle, place, settings, on_trial_end):
+        if not place.is_loopback and place.secret is None:
+            raise ValueError(
+                f"The chief would listen at {place.address}, where other "
+                "machines can connect, and whoever connects can end trials. "
+                "Set KERAS_ARL_SECRET to the same long random text for the "
+                "chief and its workers, or listen at 127.0.0.1."
+            )
+        self._oracle = oracle
+        self._settings = settings
+        self._search = protocol.fingerprint(settings)
+        self._on_trial_end = on_trial_end
+        # Trials end, and are shown, one after another.
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._error = None
+        self._server = grpc.server(
+            concurrent.futures.ThreadPoolExecutor(_NUM_THREADS),
+            handlers=[self._handlers()],
+            interceptors=[_SecretCheck(place.secret)],
+            options=protocol.CHANNEL_OPTIONS,
+        )
+        try:
+            self._server.add_insecure_port(place.address)
+        except RuntimeError as error:
+            raise OSError(
+                f"The chief cannot listen at {place.address}: is another one "
+                "running there, or is the address not of this machine?"
+            ) from error
+
+    def serve(self, keep_alive=lambda: None):
+        """Hands out trials until the search is finished.
+
+        Args:
+            keep_alive: Function that is called a few times a second, and ends
+                the search by raising an exception.
+
+        Raises:
+            Exception: What the oracle raised when a trial ended.
+        """
+        self._server.start()
+        try:
+            while not self._over.wait(0.2):
+                keep_alive()
+            self._say_farewell()
+        finally:
+            self._server.stop(grace=1).wait()
+        if self._error is not None:
+            raise self._error
+
+    def _say_farewell(self):
+        patience = min(self._oracle.lease / 2, _MAX_FAREWELL)
+        deadline = time.monotonic() + patience
+        while self._oracle.tuner_ids and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    def _handlers(self):
+        answers = {
+            "GetSpace": self._get_space,
+            "UpdateSpace": self._update_space,
+            "CreateTrial": self._create_trial,
+            "UpdateTrial": self._update_trial,
+            "EndTrial": self._end_trial,
+            "GetTrial": self._get_trial,
+            "GetBestTrials": self._get_best_trials,
+        }
+        types = protocol.method_types()
+        return grpc.method_handlers_generic_handler(
+            protocol.SERVICE,
+            {
+                name: self._handler(answer, *types[name])
+                for name, answer in answers.items()
+            },
+        )
+
+    def _handler(self, answer, request_type, response_type):
+        def handle(request, context):
+            fields = answer(request, context)
+            return response_type(**fields)
+
+        return grpc.unary_unary_rpc_method_handler(
+            handle,
+            request_deserializer=request_type.FromString,
+            response_serializer=response_type.SerializeToString,
+        )
+
+    def _get_space(self, request, context):
+        # Of any search: a worker sees here which one this is.
+        space = protocol.space_with(self._settings)
+        return {"hyperparameters": space.to_proto()}
+
+    def _update_space(self, request, context):
+        return {}
+
+    def _create_trial(self, request, context):
+        self._check_search(context)
+        trial = self._ask_oracle(
+            context, lambda: self._oracle.create_trial(request.tuner_id)
+        )
+        if self._over.is_set():
+            self._oracle.tuner_ids.discard(request.tuner_id)
+            space = self._oracle.get_space()
+            trial = Trial(space, status=TrialStatus.STOPPED)
+        return {"trial": trial.to_proto()}
+
+    def _end_trial(self, request, context):
+        metadata = self._check_search(context)
+        trial = Trial.from_proto(request.trial)
+        message = metadata.get(protocol.MESSAGE)
+        if message is not None:
+            trial.message = message.decode("utf-8", "replace")
+        self._ask_oracle(context, lambda: self._oracle.end_trial(trial))
+        return {}
+
+    def _ask_oracle(self, context, call):
+        """Calls the oracle, whose error ends the search."""
+        with self._lock:
+            if self._over.is_set():
+                return None
+            try:
+                result = call()
+                self._on_trial_end()
+            except Exception as error:
+                self._error = error
+                self._over.set()
+                return None
+            if self._oracle.finished:
+                self._over.set()
+            return result
+
+    def _update_trial(self, request, context):
+        self._check_search(context)
+        try:
+            trial = self._oracle.update_trial(
+                request.trial_id, dict(request.metrics), request.step
+            )
+        except (KeyError, ValueError) as error:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        return {"trial": trial.to_proto()}
+
+    def _get_trial(self, request, context):
+        metadata = self._check_search(context)
+        tuner_id = metadata.get(protocol.TUNER, b"").decode("utf-8", "replace")
+        if self._over.is_set():
+            self._oracle.tuner_ids.discard(tuner_id)
+            space = self._oracle.get_space()
+            trial = Trial(space, request.trial_id, TrialStatus.STOPPED)
+            return {"trial": trial.to_proto()}
+        if tuner_id:
+            self._oracle.renew(tuner_id, request.trial_id)
+        try:
+            trial = self._oracle.get_trial(request.trial_id)
+        except KeyError:
+            context.abort(
+                grpc.StatusCode.NOT_FOUND,
+                f"There is no trial {request.trial_id!r}.",
+            )
+        return {"trial": trial.to_proto()}
+
+    def _get_best_trials(self, request, context):
+        self._check_search(context)
+        trials = self._oracle.get_best_trials(request.num_trials)
+        return {"trials": [trial.to_proto() for trial in trials]}
+
+    def _check_search(self, context):
+        """The metadata of a call by a worker of this search."""
+        metadata = dict(context.invocation_metadata())
+        if metadata.get(protocol.SEARCH) != self._search:
+            context.abort(
+                grpc.StatusCode.FAILED_PRECONDITION,
+                "This chief runs a search with other settings.",
+            )
+        return metadata
+
+
+class _SecretCheck(grpc.ServerInterceptor):
+    """Turns away every call without the secret."""
+
+    def __init__(self, secret):
+        self._secret = secret and secret.encode()
+        self._refusal = grpc.unary_unary_rpc_method_handler(_refuse)
+
+    def intercept_service(self, continuation, handler_call_details):
+        if self._secret is not None:
+            metadata = dict(handler_call_details.invocation_metadata)
+            secret = metadata.get(protocol.SECRET, b"")
+            if not hmac.compare_digest(secret, self._secret):
+                return self._refusal
+        return continuation(handler_call_details)
+
+
+def _refuse(request, context):
+    context.abort(
+        grpc.StatusCode.UNAUTHENTICATED,
+        "The chief has another KERAS_ARL_SECRET, or a worker has none.",
+    )
