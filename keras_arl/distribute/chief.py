@@ -27,15 +27,15 @@ class Chief:
         oracle: A `keras_arl.search.CMAESOracle`.
         place: The `Place` of the chief.
         settings: What all processes of the search share, JSON text.
-        on_trial_end: Function of each trial that has ended, called by one
-            thread at a time.
+        on_progress: Function that is called when trials may have ended, by
+            one thread at a time.
 
     Raises:
         ValueError: If other machines could connect and there is no secret.
         OSError: If it cannot listen at its place.
     """
 
-    def __init__(self, oracle, place, settings, on_trial_end):
+    def __init__(self, oracle, place, settings, on_progress):
         if not place.is_loopback and place.secret is None:
             raise ValueError(
                 f"The chief would listen at {place.address}, where other "
@@ -46,7 +46,7 @@ class Chief:
         self._oracle = oracle
         self._settings = settings
         self._search = protocol.fingerprint(settings)
-        self._on_trial_end = on_trial_end
+        self._on_progress = on_progress
         # Trials end, and are shown, one after another.
         self._lock = threading.Lock()
         self._over = threading.Event()
@@ -156,7 +156,7 @@ class Chief:
                 return None
             try:
                 result = call()
-                self._on_trial_end()
+                self._on_progress()
             except Exception as error:
                 self._error = error
                 self._over.set()

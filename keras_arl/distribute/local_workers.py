@@ -14,6 +14,8 @@ from keras_arl.distribute.environment import Place
 # A worker that ends so soon after its start, so often in a row, will not do.
 _SOON, _MAX_EARLY_ENDS = 60.0, 3
 _PATIENCE = 5.0
+# Of TensorFlow and of JAX.
+_THREAD_COUNTS = ("TF_NUM_INTRAOP_THREADS", "NPROC")
 
 
 class LocalWorkers:
@@ -98,13 +100,14 @@ class _Worker:
     def __init__(self, command, place, number, cores, log):
         self._command = command
         self._environment = {
+            # As many threads as in one process alone, on fewer cores: how sums
+            # are cut into parts is then the same, and so is every accuracy.
+            **dict.fromkeys(_THREAD_COUNTS, str(len(_cores()))),
             **os.environ,
             **Place(
                 f"worker-{number + 1}", place.host, place.port, place.secret
             ).environment(),
             environment.PARENT: str(os.getpid()),
-            "OMP_NUM_THREADS": str(len(cores)),
-            "TF_NUM_INTRAOP_THREADS": str(len(cores)),
             # So that what was printed is in the file when a worker is killed.
             "PYTHONUNBUFFERED": "1",
         }
@@ -155,8 +158,12 @@ def _free_port():
 
 def _share_of_cores(number, count):
     """The cores of a worker, as many as fall to it, at least one."""
-    if hasattr(os, "sched_getaffinity"):
-        cores = sorted(os.sched_getaffinity(0))
-    else:
-        cores = list(range(os.cpu_count()))
+    cores = _cores()
     return cores[number::count] or [cores[number % len(cores)]]
+
+
+def _cores():
+    # Not all systems tell which cores a process may use.
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count()))

@@ -243,8 +243,8 @@ class LossTuner(keras_tuner.Tuner):
             lock.acquire()
         except filelock.Timeout:
             raise RuntimeError(
-                f"Another process is searching in {self.directory}. Wait for its "
-                "end, stop it, or use another directory."
+                f"Another process is searching in {self.directory}. Wait for "
+                "its end, stop it, or use another directory."
             ) from None
         try:
             yield
