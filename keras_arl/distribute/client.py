@@ -59,6 +59,7 @@ class ChiefClient:
         # The trial that runs, and when it began.
         self._trial, self._began = None, None
         self._over = False
+        threading.Thread(target=self._stay_in_touch, daemon=True).start()
 
     def settings(self):
         """The settings of the chief's search, JSON text."""
@@ -79,7 +80,6 @@ class ChiefClient:
             settings: What `settings()` returned.
         """
         self._metadata.append((protocol.SEARCH, protocol.fingerprint(settings)))
-        threading.Thread(target=self._stay_in_touch, daemon=True).start()
 
     def create_trial(self, tuner_id):
         """Waits for a trial.

@@ -213,9 +213,7 @@ def _in_generation_one(values):
 
 def test_a_generation_that_fails_ends_all_processes(cluster):
     chief = cluster.start("chief", failing_search)
-    workers = [
-        cluster.start(f"worker-{k}", failing_search) for k in range(2)
-    ]
+    workers = [cluster.start(f"worker-{k}", failing_search) for k in range(2)]
     for process in (chief, *workers):
         process.join(30)
     printed = cluster.log("chief").read_text()

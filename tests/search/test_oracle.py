@@ -447,6 +447,34 @@ def test_early_convergence_goes_on_to_the_selection(tmp_path, capsys):
     assert f"{size}/{size}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("retries", [0, 1, 2])
+def test_a_trial_that_raises_is_run_again_as_configured(tmp_path, retries):
+    counts = collections.Counter()
+
+    def twice(values):
+        key = (values["phase"], values["generation"], values["candidate"])
+        counts[key] += 1
+        return key == ("search", 1, 2) and counts[key] <= 2
+
+    settings = {"generations": 3, "popsize": 4, "noise": 0.3}
+    whole = toy(tmp_path / "whole", **settings)
+    whole.search(verbose=0)
+    tuner = toy(
+        tmp_path / "part",
+        fail=twice,
+        max_retries_per_trial=retries,
+        **settings,
+    )
+    tuner.search(verbose=0)
+    row = tuner.results()[4 + 2]
+    assert tuner.ran.count(row["trial_id"]) == min(retries, 2) + 1
+    if retries == 2:
+        assert tuner.results() == whole.results()
+    else:
+        assert row["status"] == "FAILED"
+        assert "boom 06" in row["message"]
+
+
 def test_nan_scores_rank_last(tmp_path):
     class Diverging(ToyTuner):
         def run_trial(self, trial):
@@ -519,6 +547,9 @@ def test_names_and_sizes_by_order():
         ({"tasks": 1.5}, r"`tasks`.*tasks=1\.5"),
         ({"seed": -1}, "`seed`.*seed=-1"),
         ({"sigma0": 0.0}, "`sigma0` must be positive"),
+        ({"max_retries_per_trial": -1}, "`max_retries_per_trial`.*least 0"),
+        ({"lease": 0.0}, r"`lease` must be a positive.*lease=0\.0"),
+        ({"trial_timeout": -1}, "`trial_timeout`.*trial_timeout=-1"),
         ({"x0": [1.0]}, "10 coefficients.*Received 1 values"),
         ({"x0": [np.nan] * 12}, "`x0` must be finite"),
         (

@@ -261,3 +261,5 @@ def test_arguments_of_the_wrong_kind(tmp_path):
         LossTuner(CMAESOracle(), [points(0)], directory=tmp_path)
     with pytest.raises(ValueError, match="`last_epochs` must be at least 1"):
         LossTuner(CMAESOracle(), points, last_epochs=0, directory=tmp_path)
+    with pytest.raises(ValueError, match=r"`chief_timeout`.*=0"):
+        LossTuner(CMAESOracle(), points, chief_timeout=0, directory=tmp_path)

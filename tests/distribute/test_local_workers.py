@@ -1,0 +1,129 @@
+"""Workers that a program starts for itself."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from keras_arl.distribute import LocalWorkers
+from keras_arl.distribute.local_workers import _share_of_cores
+from tests import processes
+from tests.search.toy import outcome
+from tests.search.toy import toy
+
+SETTINGS = {"generations": 3, "popsize": 4, "noise": 0.3}
+PROGRAM = """
+import json, pathlib, sys
+from keras_arl import distribute
+from tests.search.toy import outcome, toy
+settings, duration = json.loads(sys.argv[1]), float(sys.argv[2])
+tuner = toy("search", duration=duration, lease=2.0, **settings)
+tuner.search(workers=distribute.LocalWorkers(2))
+if not distribute.is_worker():
+    pathlib.Path("best.json").write_text(json.dumps(outcome(tuner)))
+"""
+
+
+def start(directory, settings, duration):
+    (directory / "program.py").write_text(PROGRAM)
+    with (directory / "log").open("a") as log:
+        return subprocess.Popen(
+            [sys.executable, "program.py", json.dumps(settings), str(duration)],
+            cwd=directory,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(pathlib.Path(__file__).parents[2]),
+            },
+        )
+
+
+def workers_of(process):
+    return psutil.Process(process.pid).children()
+
+
+def lines(directory):
+    """Lines of the search's files: a trial each, and a header a stage."""
+    return sum(
+        path.read_bytes().count(b"\n")
+        for path in directory.glob("search/loss_search/*.jsonl")
+    )
+
+
+@pytest.mark.slow
+def test_workers_live_and_die_with_the_chief(tmp_path):
+    settings = {**SETTINGS, "generations": 6}
+    process = start(tmp_path, settings, 0.3)
+    processes.wait_for(lambda: lines(tmp_path) >= 3, 120)
+    first, second = workers_of(process)
+    assert first.cpu_affinity() == _share_of_cores(0, 2)
+    # One that is killed is started again.
+    first.kill()
+    (again,) = processes.wait_for(
+        lambda: set(workers_of(process)) - {first, second}
+    )
+    # The chief is killed, and they leave.
+    process.kill()
+    process.wait()
+    assert psutil.wait_procs([second, again], timeout=60)[1] == []
+    rest = start(tmp_path, settings, 0.0)
+    assert rest.wait(120) == 0, (tmp_path / "log").read_text()
+    whole = toy(tmp_path / "whole", **settings)
+    whole.search(verbose=0)
+    best = json.loads((tmp_path / "best.json").read_text())
+    assert best == json.loads(json.dumps(outcome(whole)))
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_workers(tmp_path):
+    process = start(tmp_path, SETTINGS, 1000.0)
+    worker_log = tmp_path / "search/loss_search/worker-2.log"
+    processes.wait_for(worker_log.exists, 120)
+    time.sleep(1.0)
+    workers = workers_of(process)
+    assert len(workers) == 2
+    process.send_signal(signal.SIGINT)
+    process.wait(30)
+    assert not any(worker.is_running() for worker in workers)
+
+
+def test_workers_that_cannot_live_end_the_search(tmp_path):
+    command = [sys.executable, "-c", "raise SystemExit('no such module')"]
+    tuner = toy(tmp_path, **SETTINGS)
+    with pytest.raises(
+        RuntimeError, match=r"(?s)ended 3 times.*status 1.*no such module"
+    ):
+        tuner.search(verbose=0, workers=LocalWorkers(1, command))
+
+
+def test_a_finished_search_starts_no_workers(tmp_path):
+    toy(tmp_path, **SETTINGS).search(verbose=0)
+    again = toy(tmp_path, **SETTINGS)
+    again.search(verbose=0, workers=LocalWorkers(2, ["no such program"]))
+    assert again.oracle.finished
+    assert not list(tmp_path.glob("*/worker*"))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+def test_cores_are_divided(monkeypatch, count):
+    cores = {1, 2, 5, 6, 8}
+    monkeypatch.setattr(
+        os, "sched_getaffinity", lambda pid: cores, raising=False
+    )
+    shares = [_share_of_cores(number, count) for number in range(count)]
+    assert set().union(*shares) == cores
+    assert all(shares)
+    if count <= len(cores):
+        assert sum(map(len, shares)) == len(cores)
+
+
+def test_invalid_counts():
+    with pytest.raises(ValueError, match="`count` must be at least 1"):
+        LocalWorkers(0)

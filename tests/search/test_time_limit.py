@@ -1,0 +1,124 @@
+import signal
+import threading
+import time
+
+import keras
+import pytest
+
+from keras_arl.search import CMAESOracle
+from keras_arl.search import LossTuner
+from keras_arl.search.time_limit import time_limit
+from tests.search.test_tuner import points
+from tests.search.toy import toy
+
+
+def test_it_interrupts_what_takes_too_long():
+    before = time.monotonic()
+    limit = time_limit(0.1)
+    with pytest.raises(TimeoutError, match=r"trial_timeout=0\.1 s"), limit:
+        time.sleep(30)
+    assert time.monotonic() - before < 5
+
+
+def test_it_is_no_exception_that_the_interrupted_takes_for_its_own():
+    def stubborn():
+        try:
+            time.sleep(30)
+        except Exception:
+            pytest.fail("it was caught")
+
+    with pytest.raises(TimeoutError), time_limit(0.1):
+        stubborn()
+
+
+def test_it_leaves_nothing_behind():
+    handler = signal.getsignal(signal.SIGALRM)
+    for seconds in (None, 30.0):
+        with time_limit(seconds):
+            pass
+    with pytest.raises(KeyError), time_limit(30.0):
+        raise KeyError
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+    assert signal.getsignal(signal.SIGALRM) is handler
+
+
+def test_trials_that_take_too_long_fail_and_the_search_goes_on(tmp_path):
+    tuner = toy(tmp_path, generations=2, popsize=4, trial_timeout=0.2)
+    run_trial = tuner.run_trial
+
+    def slow(trial):
+        if trial.hyperparameters.values["candidate"] == 2:
+            time.sleep(30)
+        return run_trial(trial)
+
+    tuner.run_trial = slow
+    tuner.search(verbose=0)
+    failed = [row for row in tuner.results() if row["status"] == "FAILED"]
+    # Candidate 2 of both generations, and on all three final tasks.
+    assert [row["candidate"] for row in failed] == [2] * 5
+    for row in failed:
+        assert row["message"].startswith("Traceback")
+        assert "time.sleep(30)" in row["message"]
+        assert "longer than trial_timeout=0.2 s" in row["message"]
+    assert tuner.oracle.history()[0]["fitness"][2] is None
+
+
+class Pausing(keras.layers.Layer):
+    """Stops for long in the calls that it is told to."""
+
+    pauses = ()
+    calls = 0
+
+    def call(self, x):
+        # Runs when the model is traced.
+        Pausing.calls += 1
+        if Pausing.calls in Pausing.pauses:
+            time.sleep(30)
+        return x
+
+
+def test_a_training_that_is_interrupted_leaves_the_others_as_they_are(
+    tmp_path, monkeypatch
+):
+    def build_model():
+        return keras.Sequential(
+            [keras.Input((2,)), Pausing(), keras.layers.Dense(2)]
+        )
+
+    def task(seed):
+        return points(seed, build_model)
+
+    def scores(directory, pauses):
+        monkeypatch.setattr(Pausing, "pauses", pauses)
+        monkeypatch.setattr(Pausing, "calls", 0)
+        oracle = CMAESOracle(
+            order=2, generations=1, popsize=4, final_tasks=1, seed=3,
+            trial_timeout=10.0 if not pauses else 3.0,
+        )  # fmt: skip
+        tuner = LossTuner(oracle, tasks=task, directory=directory)
+        tuner.search(verbose=0)
+        return [row["score"] for row in tuner.results()]
+
+    whole = scores(tmp_path / "whole", ())
+    calls = Pausing.calls
+    for pause in (1, 2, calls // 2):
+        part = scores(tmp_path / f"pause_{pause}", (pause,))
+        assert part[:4].count(None) == 1
+        for mine, other in zip(part[:4], whole[:4], strict=True):
+            assert mine in (None, other)
+
+
+def test_it_needs_the_main_thread(tmp_path):
+    tuner = toy(tmp_path, trial_timeout=1.0)
+    errors = []
+
+    def search():
+        try:
+            tuner.search(verbose=0)
+        except RuntimeError as error:
+            errors.append(str(error))
+
+    thread = threading.Thread(target=search)
+    thread.start()
+    thread.join()
+    assert "`trial_timeout` needs the main thread" in errors[0]
