@@ -16,6 +16,7 @@ import keras_arl.datasets
 
 ROOMS = (
     keras_arl.datasets,
+    keras_arl.distribute,
     keras_arl.losses,
     keras_arl.noise,
     keras_arl.search,

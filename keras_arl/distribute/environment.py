@@ -21,6 +21,12 @@ class Place:
         host: Address that the chief listens at.
         port: Port that it listens at.
         secret: What the chief and its workers share, or `None`.
+
+    Example:
+
+    >>> place = keras_arl.distribute.Place("chief", "127.0.0.1", 8765)
+    >>> place.is_chief, place.is_loopback
+    (True, True)
     """
 
     tuner_id: str

@@ -35,10 +35,15 @@ class LocalWorkers:
 
     Example:
 
+    >>> workers = keras_arl.distribute.LocalWorkers(4)
+    >>> workers.place.host
+    '127.0.0.1'
+
+    The program goes on so, in the chief and in the workers, which return from
+    `search` when it is finished:
+
     ```python
-    tuner = keras_arl.search.LossTuner(oracle, tasks=my_task)
-    # In the workers, too; they return from it when the search is finished.
-    tuner.search(workers=keras_arl.distribute.LocalWorkers(4))
+    tuner.search(workers=workers)
     if not keras_arl.distribute.is_worker():
         keras_arl.losses.save(tuner.best_loss(), "loss.json")
     ```

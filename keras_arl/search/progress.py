@@ -12,10 +12,13 @@ class SearchProgress:
 
     Args:
         oracle: The `CMAESOracle` whose trials are shown, from now on.
+        tell_failures: Whether a line tells of each trial that failed in
+            another process, divergence apart.
     """
 
-    def __init__(self, oracle):
+    def __init__(self, oracle, tell_failures):
         self._oracle = oracle
+        self._tell_failures = tell_failures
         self._stage = None
         self._num_shown = len(oracle.end_order)
 
@@ -31,6 +34,8 @@ class SearchProgress:
         if stage != self._stage:
             self._begin(stage)
         self._add(trial)
+        if self._tell_failures and trial.score is None:
+            _tell_failure(trial)
         done = sum(len(scores) for scores in self._scores.values())
         fitness = [np.mean(scores) for scores in self._scores.values()]
         self._bar.update(
@@ -63,6 +68,12 @@ class SearchProgress:
     def _add(self, trial):
         candidate = trial.hyperparameters.values["candidate"]
         self._scores.setdefault(candidate, []).append(trial.score or 0.0)
+
+
+def _tell_failure(trial):
+    if trial.message and not trial.message.startswith("diverged"):
+        reason = trial.message.strip().rpartition("\n")[2]
+        print(f"\nTrial {trial.trial_id} failed: {reason}")
 
 
 def _stage_of(trial):

@@ -6,17 +6,19 @@ import json
 import os
 import traceback
 
-import filelock
 import keras
 import keras_tuner
 from keras_tuner.engine.trial import TrialStatus
 
 from keras_arl import distribute
+from keras_arl.distribute.chief import Chief
+from keras_arl.distribute.client import ChiefClient
 from keras_arl.losses import is_trainable
 from keras_arl.search import files
 from keras_arl.search import space
 from keras_arl.search import time_limit
 from keras_arl.search.journal import SETTINGS_FILE
+from keras_arl.search.lock import search_lock
 from keras_arl.search.oracle import CMAESOracle
 from keras_arl.search.progress import SearchProgress
 from keras_arl.tasks import TrainingDivergedError
@@ -177,7 +179,12 @@ class LossTuner(keras_tuner.Tuner):
             if os.path.exists(self._get_tuner_fname()):
                 self.reload()
                 self._cmaes.repair()
-            self._progress = SearchProgress(self.oracle) if verbose else None
+            shared = workers is not None or self._place is not None
+            self._progress = (
+                SearchProgress(self.oracle, tell_failures=shared)
+                if verbose
+                else None
+            )
             self.save()
             if workers is not None:
                 self._share(workers)
@@ -188,7 +195,7 @@ class LossTuner(keras_tuner.Tuner):
 
     def _search_as_worker(self):
         self._check_time_limit()
-        client = distribute.ChiefClient(
+        client = ChiefClient(
             self._place,
             self._cmaes.objective,
             self._cmaes.lease,
@@ -217,9 +224,7 @@ class LossTuner(keras_tuner.Tuner):
 
     def _serve(self, place, *keep_alive):
         settings = {"oracle": self._cmaes.settings(), "tuner": self.get_state()}
-        chief = distribute.Chief(
-            self._cmaes, place, json.dumps(settings), self._show_ends
-        )
+        chief = Chief(self._cmaes, place, json.dumps(settings), self._show_ends)
         chief.serve(*keep_alive)
 
     def _search_alone(self):
@@ -233,23 +238,8 @@ class LossTuner(keras_tuner.Tuner):
         if self._cmaes.trial_timeout is not None:
             time_limit.check_available()
 
-    @contextlib.contextmanager
     def _lock(self):
-        """Keeps other processes from searching in the same directory."""
-        os.makedirs(self.directory, exist_ok=True)
-        path = os.path.join(self.directory, f".{self.project_name}.lock")
-        lock = filelock.FileLock(path, timeout=0)
-        try:
-            lock.acquire()
-        except filelock.Timeout:
-            raise RuntimeError(
-                f"Another process is searching in {self.directory}. Wait for "
-                "its end, stop it, or use another directory."
-            ) from None
-        try:
-            yield
-        finally:
-            lock.release()
+        return search_lock(self.directory, self.project_name)
 
     def _trains_together(self):
         # Nor does it where a subclass runs trials in its own way, or a single
@@ -383,10 +373,7 @@ class LossTuner(keras_tuner.Tuner):
         Raises:
             RuntimeError: If the search is not finished, or this is a worker.
         """
-        if self._is_worker():
-            raise RuntimeError(
-                "This process is a worker; the chief knows what was found."
-            )
+        self._check_no_worker()
         return space.to_loss(self.oracle.best(), self._cmaes.order, **kwargs)
 
     def results(self):
@@ -397,7 +384,11 @@ class LossTuner(keras_tuner.Tuner):
             of the trials: `trial_id`, the hyperparameters (see
             `CMAESOracle`), `status`, `score` (`None` if it failed) and
             `message`.
+
+        Raises:
+            RuntimeError: If this is a worker.
         """
+        self._check_no_worker()
         ended = set(self.oracle.end_order)
         return [
             {
@@ -418,6 +409,12 @@ class LossTuner(keras_tuner.Tuner):
             path: File to write.
         """
         files.write_csv(self.results(), path)
+
+    def _check_no_worker(self):
+        if self._is_worker():
+            raise RuntimeError(
+                "This process is a worker; the chief knows what was found."
+            )
 
     def get_state(self):
         get_config = getattr(self.tasks, "get_config", None)

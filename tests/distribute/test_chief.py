@@ -12,9 +12,9 @@ from google.protobuf import message_factory
 from keras_tuner.engine.trial import TrialStatus
 
 from keras_arl import distribute
-from keras_arl.distribute import Chief
-from keras_arl.distribute import ChiefClient
 from keras_arl.distribute import Place
+from keras_arl.distribute.chief import Chief
+from keras_arl.distribute.client import ChiefClient
 from keras_arl.distribute.local_workers import _free_port
 from keras_arl.search import CMAESOracle
 

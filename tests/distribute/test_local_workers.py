@@ -17,6 +17,8 @@ from tests import processes
 from tests.search.toy import outcome
 from tests.search.toy import toy
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = {"generations": 3, "popsize": 4, "noise": 0.3}
 PROGRAM = """
 import json, pathlib, sys
@@ -57,7 +59,6 @@ def lines(directory):
     )
 
 
-@pytest.mark.slow
 def test_workers_live_and_die_with_the_chief(tmp_path):
     settings = {**SETTINGS, "generations": 6}
     process = start(tmp_path, settings, 0.3)
@@ -81,7 +82,6 @@ def test_workers_live_and_die_with_the_chief(tmp_path):
     assert best == json.loads(json.dumps(outcome(whole)))
 
 
-@pytest.mark.slow
 def test_ctrl_c_ends_the_workers(tmp_path):
     process = start(tmp_path, SETTINGS, 1000.0)
     worker_log = tmp_path / "search/loss_search/worker-2.log"

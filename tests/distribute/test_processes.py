@@ -14,6 +14,8 @@ from tests.search.toy import outcome
 from tests.search.toy import search
 from tests.search.toy import toy
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = {"generations": 4, "popsize": 6, "tasks": 2, "noise": 0.3}
 SLOW = {**SETTINGS, "duration": 0.03, "lease": 1.0}
 
@@ -89,6 +91,7 @@ def test_three_workers_find_what_one_process_finds(cluster, alone):
     printed = cluster.log("chief").read_text()
     assert "Generation 4/4" in printed
     assert "Selection on fresh tasks" in printed
+    assert "failed" not in printed
     for k in range(3):
         assert "Generation" not in cluster.log(f"worker-{k}").read_text()
 
@@ -108,7 +111,6 @@ def test_a_search_moves_between_one_process_and_many(cluster, alone):
     assert json.loads(json.dumps(outcome(rest))) == alone
 
 
-@pytest.mark.slow
 def test_a_worker_that_is_killed_loses_nothing(cluster, alone):
     chief = cluster.start("chief")
     workers = [cluster.start(f"worker-{k}") for k in range(2)]
@@ -122,7 +124,6 @@ def test_a_worker_that_is_killed_loses_nothing(cluster, alone):
     assert len(cluster.ran) <= len(set(cluster.ran)) + 3
 
 
-@pytest.mark.slow
 def test_a_chief_that_is_killed_goes_on(cluster, alone):
     chief = cluster.start("chief")
     workers = [cluster.start(f"worker-{k}") for k in range(3)]
@@ -137,7 +138,6 @@ def test_a_chief_that_is_killed_goes_on(cluster, alone):
     assert len(cluster.ran) <= len(set(cluster.ran)) + 9
 
 
-@pytest.mark.slow
 def test_a_worker_that_returns_after_its_lease(cluster, alone):
     chief = cluster.start("chief", duration=0.1)
     sleeper = cluster.start("sleeper", duration=0.1)
@@ -242,4 +242,6 @@ def test_a_trial_that_is_stuck_ends_its_worker(cluster):
     results = toy(cluster.directory, **SETTINGS).results()
     failed = [row for row in results if row["status"] == "FAILED"]
     assert [row["trial_id"] for row in failed] == ["00"]
+    printed = cluster.log("chief").read_text()
+    assert "\nTrial 00 failed: TimeoutError: the trial took" in printed
     assert "could not be interrupted" in failed[0]["message"]

@@ -98,6 +98,26 @@ def test_the_same_command_continues_it(finished, tmp_path):
     pd.testing.assert_frame_equal(*tables)
 
 
+def test_workers_find_the_same(finished, tmp_path):
+    directory, *_ = finished
+    shared = run(tmp_path, *SMALL, "--workers=2", "--trial_timeout=60")
+    assert shared.returncode == 0, shared.stderr
+    assert "2 workers write to results/search/loss_search/worker-" in (
+        shared.stdout
+    )
+    # One display, which is the chief's.
+    assert shared.stdout.count("Generation 1/2") == 1
+    logs = list(tmp_path.glob("results/search/loss_search/worker-*.log"))
+    assert len(logs) == 2
+    assert not any("Generation" in log.read_text() for log in logs)
+    for name in ("trials.csv", "comparison.csv"):
+        tables = [
+            pd.read_csv(folder / "results" / name)
+            for folder in (directory, tmp_path)
+        ]
+        pd.testing.assert_frame_equal(*tables)
+
+
 def test_it_writes_what_it_says(finished):
     directory, _, _, second = finished
     for name in WRITTEN:
@@ -159,6 +179,8 @@ def test_divergence_is_no_win(program, found, diverged, said):
         (["--order=7"], "--order must be at most 6, not 7"),
         (["--architectures=0"], "--architectures must be at least 1, not 0"),
         (["--plain", "--jit_compile"], "leave out --jit_compile"),
+        (["--workers=-1"], "--workers must be at least 0, not -1"),
+        (["--trial_timeout=0"], "--trial_timeout must be positive, not 0.0"),
         (["--seed=-1"], "--seed must be at least 0, not -1"),
         (["--generations=x"], "flag --generations=x"),
         (["--nonsense"], "Unknown command line flag 'nonsense'"),
@@ -190,6 +212,17 @@ def test_other_settings_on_the_same_directory_get_one_line(finished):
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
     assert "seed=5 there, 6 asked" in result.stderr.splitlines()[-1]
+
+
+def test_an_environment_that_is_not_whole_gets_one_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERASTUNER_TUNER_ID", "worker-1")
+    result = run(tmp_path)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert (
+        "search_oracle: A search of many processes needs all"
+        in (result.stderr.splitlines()[-1])
+    )
 
 
 def test_help_explains(tmp_path):

@@ -10,6 +10,8 @@ from tests.search.toy import outcome
 from tests.search.toy import search
 from tests.search.toy import toy
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = {"generations": 4, "popsize": 6, "tasks": 2, "noise": 0.3}
 
 
@@ -20,7 +22,6 @@ def uninterrupted(tmp_path_factory):
     return outcome(tuner)
 
 
-@pytest.mark.slow
 def test_twenty_kills_at_random_moments(tmp_path, uninterrupted):
     rng = np.random.default_rng(0)
     # Half of the time passes between trials.

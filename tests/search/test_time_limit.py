@@ -11,6 +11,8 @@ from keras_arl.search.time_limit import time_limit
 from tests.search.test_tuner import points
 from tests.search.toy import toy
 
+pytestmark = pytest.mark.slow
+
 
 def test_it_interrupts_what_takes_too_long():
     before = time.monotonic()
