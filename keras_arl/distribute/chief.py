@@ -12,8 +12,9 @@ from keras_tuner.engine.trial import TrialStatus
 from keras_arl.distribute import protocol
 
 _NUM_THREADS = 8
-# How long workers that are at work on nothing needed are waited for.
-_MAX_FAREWELL = 15.0
+# How long the chief waits for workers that have not heard the end: longer than
+# they pause, and than a heartbeat takes to come.
+_FAREWELL = 12.0
 
 
 class Chief:
@@ -51,6 +52,9 @@ class Chief:
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._error = None
+        # The process that a tuner's name stands for, and those before it.
+        self._processes = {}
+        self._replaced = set()
         self._server = grpc.server(
             concurrent.futures.ThreadPoolExecutor(_NUM_THREADS),
             handlers=[self._handlers()],
@@ -65,30 +69,40 @@ class Chief:
                 "running there, or is the address not of this machine?"
             ) from error
 
-    def serve(self, keep_alive=lambda: None):
+    def serve(self, keep_alive=lambda num_ended: None):
         """Hands out trials until the search is finished.
 
         Args:
-            keep_alive: Function that is called a few times a second, and ends
-                the search by raising an exception.
+            keep_alive: Function of the number of trials that have ended; it
+                is called a few times a second, and ends the search by raising
+                an exception.
 
         Raises:
             Exception: What the oracle raised when a trial ended.
         """
+        was_finished = self._oracle.finished
+        if was_finished:
+            self._over.set()
         self._server.start()
         try:
             while not self._over.wait(0.2):
-                keep_alive()
-            self._say_farewell()
+                keep_alive(len(self._oracle.end_order))
+            self._say_farewell(to_all=was_finished)
         finally:
             self._server.stop(grace=1).wait()
         if self._error is not None:
             raise self._error
 
-    def _say_farewell(self):
-        patience = min(self._oracle.lease / 2, _MAX_FAREWELL)
-        deadline = time.monotonic() + patience
-        while self._oracle.tuner_ids and time.monotonic() < deadline:
+    def _say_farewell(self, to_all):
+        """Waits until the workers have heard that the search is over.
+
+        Args:
+            to_all: Whether workers may come that the oracle does not know.
+        """
+        deadline = time.monotonic() + _FAREWELL
+        while time.monotonic() < deadline:
+            if not (to_all or self._oracle.tuner_ids):
+                return
             time.sleep(0.02)
 
     def _handlers(self):
@@ -130,10 +144,18 @@ class Chief:
         return {}
 
     def _create_trial(self, request, context):
-        self._check_search(context)
-        trial = self._ask_oracle(
-            context, lambda: self._oracle.create_trial(request.tuner_id)
-        )
+        metadata = self._check_search(context)
+        process = metadata.get(protocol.PROCESS)
+
+        def create_trial():
+            before = self._processes.setdefault(request.tuner_id, process)
+            if before != process:
+                self._replaced.add(before)
+                self._processes[request.tuner_id] = process
+                self._oracle.lose(request.tuner_id)
+            return self._oracle.create_trial(request.tuner_id)
+
+        trial = self._ask_oracle(create_trial)
         if self._over.is_set():
             self._oracle.tuner_ids.discard(request.tuner_id)
             space = self._oracle.get_space()
@@ -146,10 +168,11 @@ class Chief:
         message = metadata.get(protocol.MESSAGE)
         if message is not None:
             trial.message = message.decode("utf-8", "replace")
-        self._ask_oracle(context, lambda: self._oracle.end_trial(trial))
+        tuner_id = _tuner_id(metadata)
+        self._ask_oracle(lambda: self._oracle.end_trial(trial, tuner_id))
         return {}
 
-    def _ask_oracle(self, context, call):
+    def _ask_oracle(self, call):
         """Calls the oracle, whose error ends the search."""
         with self._lock:
             if self._over.is_set():
@@ -177,7 +200,7 @@ class Chief:
 
     def _get_trial(self, request, context):
         metadata = self._check_search(context)
-        tuner_id = metadata.get(protocol.TUNER, b"").decode("utf-8", "replace")
+        tuner_id = _tuner_id(metadata)
         if self._over.is_set():
             self._oracle.tuner_ids.discard(tuner_id)
             space = self._oracle.get_space()
@@ -207,7 +230,17 @@ class Chief:
                 grpc.StatusCode.FAILED_PRECONDITION,
                 "This chief runs a search with other settings.",
             )
+        if metadata.get(protocol.PROCESS) in self._replaced:
+            context.abort(
+                grpc.StatusCode.ALREADY_EXISTS,
+                f"Another worker is named {_tuner_id(metadata)!r}, too. Give "
+                "each a KERASTUNER_TUNER_ID of its own.",
+            )
         return metadata
+
+
+def _tuner_id(metadata):
+    return metadata.get(protocol.TUNER, b"").decode("utf-8", "replace")
 
 
 class _SecretCheck(grpc.ServerInterceptor):

@@ -2,6 +2,8 @@
 
 import os
 import random
+import secrets
+import sys
 import threading
 import time
 
@@ -17,6 +19,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 1.0
 # Often enough that a lost answer or two do no harm.
 _RENEWALS_PER_LEASE = 4
 _LONGEST_SILENCE = 10.0
+# A call that took longer is made again: its answer may be lost.
+_LONGEST_CALL = 30.0
 _GONE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
@@ -53,11 +57,14 @@ class ChiefClient:
             )
             for name, (request, response) in self._types.items()
         }
-        self._metadata = [(protocol.TUNER, place.tuner_id.encode())]
+        self._metadata = [
+            (protocol.TUNER, place.tuner_id.encode()),
+            (protocol.PROCESS, secrets.token_hex(8)),
+        ]
         if place.secret is not None:
             self._metadata.append((protocol.SECRET, place.secret.encode()))
-        # The trial that runs, and when it began.
-        self._trial, self._began = None, None
+        # The trial that runs and when it began, a pair: two threads look.
+        self._work = None
         self._over = False
         threading.Thread(target=self._stay_in_touch, daemon=True).start()
 
@@ -96,7 +103,7 @@ class ChiefClient:
             response = self._call("CreateTrial", tuner_id=tuner_id)
             trial = Trial.from_proto(response.trial)
             if trial.status == TrialStatus.RUNNING:
-                self._trial, self._began = trial, time.monotonic()
+                self._work = trial, time.monotonic()
                 return trial
             self._over = trial.status == TrialStatus.STOPPED
             if not self._over:
@@ -105,22 +112,28 @@ class ChiefClient:
                 pause = min(2 * pause, _LONGEST_PAUSE)
         return Trial(self.get_space(), status=TrialStatus.STOPPED)
 
+    def leave(self):
+        """Tells the chief no more, so that it gives the trial to another."""
+        self._work = None
+        self._over = True
+
     def get_space(self):
         """The hyperparameters: none, since trials have values alone."""
         return HyperParameters()
 
     def get_trial(self, trial_id):
         """The trial that runs."""
-        return self._trial
+        return self._work[0]
 
     def update_trial(self, trial_id, metrics, step=0):
         """Keeps the metrics, which the chief is told when the trial ends."""
-        tracker = self._trial.metrics
+        trial = self.get_trial(trial_id)
+        tracker = trial.metrics
         for name, value in metrics.items():
             if not tracker.exists(name):
                 tracker.register(name, direction=self.objective.direction)
             tracker.update(name, value, step=step)
-        return self._trial
+        return trial
 
     def end_trial(self, trial):
         """Tells the chief how a trial ended.
@@ -128,7 +141,7 @@ class ChiefClient:
         Args:
             trial: The `Trial`, with its status and message.
         """
-        self._trial = None
+        self._work = None
         if not self._over:
             self._end(trial)
 
@@ -152,7 +165,9 @@ class ChiefClient:
                 return self._calls[name](
                     request,
                     metadata=metadata,
-                    timeout=max(deadline - time.monotonic(), 0.1),
+                    timeout=min(
+                        max(deadline - time.monotonic(), 0.1), _LONGEST_CALL
+                    ),
                     wait_for_ready=True,
                 )
             except grpc.RpcError as error:
@@ -171,11 +186,14 @@ class ChiefClient:
         last = time.monotonic()
         while not self._over:
             time.sleep(min(interval, 1.0))
-            if parent is not None and os.getppid() != int(parent):
+            if parent is not None and not _is_alive(int(parent)):
+                print("The process that began this worker has ended.")
+                sys.stdout.flush()
                 os._exit(1)
-            trial, began = self._trial, self._began
-            if trial is None:
+            work = self._work
+            if work is None:
                 continue
+            trial, began = work
             if self._is_stuck(began):
                 self._give_up(trial)
             if time.monotonic() - last >= interval:
@@ -195,9 +213,11 @@ class ChiefClient:
             f"{self._trial_timeout:g} s and could not be interrupted, so that "
             f"worker {self._place.tuner_id} was ended"
         )
-        self._end(trial)
         print(trial.message, flush=True)
-        os._exit(1)
+        try:
+            self._end(trial)
+        finally:
+            os._exit(1)
 
     def _renew(self, trial, timeout):
         request = self._types["GetTrial"][0](trial_id=trial.trial_id)
@@ -208,14 +228,25 @@ class ChiefClient:
         except grpc.RpcError:
             # The call that ends the trial waits, or tells what is wrong.
             return
-        status = Trial.from_proto(response.trial).status
-        self._over = status == TrialStatus.STOPPED
+        if Trial.from_proto(response.trial).status == TrialStatus.STOPPED:
+            self._over = True
+
+
+def _is_alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _refusal(place, error):
     """The exception for what the chief, or gRPC, answered."""
     kinds = {
         grpc.StatusCode.UNAUTHENTICATED: PermissionError,
+        grpc.StatusCode.ALREADY_EXISTS: ValueError,
         grpc.StatusCode.FAILED_PRECONDITION: ValueError,
     }
     kind = kinds.get(error.code(), RuntimeError)

@@ -86,7 +86,7 @@ def place():
     """
     names = (TUNER_ID, HOST, PORT)
     values = [os.environ.get(name, "") for name in names]
-    if not any(values):
+    if not any(name in os.environ for name in names):
         return None
     if not all(values):
         missing = [n for n, v in zip(names, values, strict=True) if not v]

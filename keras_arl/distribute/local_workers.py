@@ -1,5 +1,6 @@
 """Workers of a search on this machine."""
 
+import contextlib
 import os
 import pathlib
 import secrets
@@ -11,8 +12,10 @@ import time
 from keras_arl.distribute import environment
 from keras_arl.distribute.environment import Place
 
-# A worker that ends so soon after its start, so often in a row, will not do.
-_SOON, _MAX_EARLY_ENDS = 60.0, 3
+# A worker that ends so often while no trial of the search does will not do. One
+# that is killed may do so more often: a trial that none survives takes some.
+_MAX_ENDS, _MAX_KILLS = 3, 9
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
 _PATIENCE = 5.0
 # Of TensorFlow and of JAX.
 _THREAD_COUNTS = ("TF_NUM_INTRAOP_THREADS", "NPROC")
@@ -68,36 +71,40 @@ class LocalWorkers:
         Args:
             directory: Where their output goes, to `worker-1.log` and so on.
         """
-        self._workers = [
-            _Worker(
+        for number in range(self._count):
+            worker = _Worker(
                 self._command,
                 self.place,
                 number,
                 _share_of_cores(number, self._count),
                 pathlib.Path(directory, f"worker-{number + 1}.log"),
             )
-            for number in range(self._count)
-        ]
+            self._workers.append(worker)
+            worker.start()
 
-    def keep_alive(self):
-        """Starts workers again that were killed or failed.
+    def keep_alive(self, num_ended):
+        """Starts workers again that have ended.
+
+        Args:
+            num_ended: Number of trials of the search that have ended.
 
         Raises:
-            RuntimeError: If one of them fails again and again.
+            RuntimeError: If one of them ends again and again.
         """
         for worker in self._workers:
-            worker.keep_alive()
+            worker.keep_alive(num_ended)
 
     def stop(self):
         """Ends the workers."""
-        for worker in self._workers:
-            worker.process.terminate()
-        for worker in self._workers:
+        processes = [w.process for w in self._workers if w.process is not None]
+        for process in processes:
+            process.terminate()
+        for process in processes:
             try:
-                worker.process.wait(_PATIENCE)
+                process.wait(_PATIENCE)
             except subprocess.TimeoutExpired:
-                worker.process.kill()
-                worker.process.wait()
+                process.kill()
+                process.wait()
         self._workers = []
 
 
@@ -118,12 +125,22 @@ class _Worker:
         }
         self._cores = cores
         self._log = log
-        self._early_ends = 0
-        self._start("w")
+        self.process = None
+        # When it is to be started, if it has ended.
+        self._next_start = None
+        self._pause = _FIRST_PAUSE
+        # How often it ended since a trial of the search did.
+        self._num_ends = 0
+        self._num_ended = 0
 
-    def _start(self, mode):
-        self._started = time.monotonic()
-        with self._log.open(mode) as log:
+    def start(self):
+        """Starts the process, with a log of its own."""
+        self._log.unlink(missing_ok=True)
+        self._start()
+
+    def _start(self):
+        self._next_start = None
+        with open(self._log, "ab", opener=_open_no_link) as log:
             self.process = subprocess.Popen(
                 self._command,
                 env=self._environment,
@@ -134,25 +151,39 @@ class _Worker:
                 start_new_session=True,
             )
         if hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(self.process.pid, self._cores)
+            # It may have ended already.
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setaffinity(self.process.pid, self._cores)
 
-    def keep_alive(self):
+    def keep_alive(self, num_ended):
+        """As `LocalWorkers.keep_alive`."""
         code = self.process.poll()
-        if code in (None, 0):
+        if code is None:
             return
-        # One that was killed, with a negative code, may be lucky next time.
-        if code > 0 and time.monotonic() - self._started < _SOON:
-            self._early_ends += 1
-        else:
-            self._early_ends = 0
-        if self._early_ends == _MAX_EARLY_ENDS:
+        if self._next_start is None:
+            self._note_end(code, num_ended)
+        elif time.monotonic() >= self._next_start:
+            self._start()
+
+    def _note_end(self, code, num_ended):
+        if num_ended > self._num_ended:
+            self._num_ends, self._pause = 0, _FIRST_PAUSE
+        self._num_ended = num_ended
+        self._num_ends += 1
+        if self._num_ends == (_MAX_KILLS if code < 0 else _MAX_ENDS):
             lines = self._log.read_text(errors="replace").splitlines()
             raise RuntimeError(
-                f"A worker ended {_MAX_EARLY_ENDS} times soon after its start, "
-                f"with exit status {self.process.returncode}. The end of "
-                f"{self._log}:\n" + "\n".join(lines[-15:])
+                f"A worker ended {self._num_ends} times while no trial did, "
+                f"now with exit status {code}. The end of {self._log}:\n"
+                + "\n".join(lines[-15:])
             )
-        self._start("a")
+        self._next_start = time.monotonic() + self._pause
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+
+
+def _open_no_link(path, flags):
+    # A link may lead anywhere.
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def _free_port():

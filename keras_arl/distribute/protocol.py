@@ -14,6 +14,8 @@ from keras_tuner.engine.hyperparameters import HyperParameters
 SERVICE = "keras_tuner.Oracle"
 # Metadata; gRPC sends the values of names that end with "-bin" as bytes.
 TUNER = "keras-arl-tuner-bin"
+# Of two processes with the same tuner's name only one can be alive.
+PROCESS = "keras-arl-process"
 SECRET = "keras-arl-secret-bin"
 SEARCH = "keras-arl-search"
 MESSAGE = "keras-arl-message-bin"
@@ -28,6 +30,10 @@ CHANNEL_OPTIONS = (
     ("grpc.absolute_max_metadata_size", 4 * MAX_MESSAGE),
     # A worker finds a chief that was started again within seconds.
     ("grpc.max_reconnect_backoff_ms", 2_000),
+    # A connection that broke without a word is noticed, and made again.
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     # Two chiefs at one port would each get some of the calls.
     ("grpc.so_reuseport", 0),
 )

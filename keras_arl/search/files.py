@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import pathlib
+import stat
 import zlib
 
 
@@ -13,7 +14,9 @@ def write_text(path, text):
     path = pathlib.Path(path)
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
+        temporary.unlink(missing_ok=True)
+        # New: what lies there could be a link to elsewhere.
+        with temporary.open("x", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -31,7 +34,7 @@ def append_line(path, line):
         OSError: If it cannot be written. The file is then as before.
     """
     data = f"{line}\n".encode()
-    with pathlib.Path(path).open("ab", buffering=0) as file:
+    with open(path, "ab", buffering=0, opener=open_no_link) as file:
         before = file.seek(0, os.SEEK_END)
         try:
             if file.write(data) < len(data):
@@ -40,6 +43,11 @@ def append_line(path, line):
         except OSError as error:
             file.truncate(before)
             raise _not_written(path, error) from error
+
+
+def open_no_link(path, flags):
+    """An opener that refuses a link, which may lead anywhere."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def _not_written(path, error):
@@ -113,15 +121,17 @@ def read_bytes(path):
     """Reads a state file.
 
     Raises:
-        ValueError: If it is missing, or a link, which may lead anywhere.
+        ValueError: If it is missing, or no file of its own but a link, which
+            may lead anywhere, a directory or a pipe.
     """
     path = pathlib.Path(path)
-    if path.is_symlink():
-        raise damaged(path, "it is a link")
     try:
-        return path.read_bytes()
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise damaged(path, error.strerror) from error
+        mode = path.lstat().st_mode
+    except FileNotFoundError as error:
+        raise damaged(path, "it is missing") from error
+    if not stat.S_ISREG(mode):
+        raise damaged(path, "it is a link, or no file")
+    return path.read_bytes()
 
 
 def damaged(path, reason):

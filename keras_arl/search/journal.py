@@ -36,7 +36,11 @@ class Journal:
         path = self._directory / SETTINGS_FILE
         # Before the checksum, which the second version did not have.
         self._check_version(files.parse_json(files.read_bytes(path), path))
-        return files.read_sealed(path)["settings"]
+        settings = files.read_sealed(path).get("settings")
+        seed = settings.get("seed") if isinstance(settings, dict) else None
+        if not isinstance(seed, int) or seed < 0:
+            raise files.damaged(path, "it holds no settings")
+        return settings
 
     def write_settings(self, settings):
         """Writes the settings, once.

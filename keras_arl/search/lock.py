@@ -14,12 +14,18 @@ def search_lock(directory, project_name):
     ends with the process that holds it, however that ends.
 
     Raises:
-        RuntimeError: If another process holds it.
+        RuntimeError: If another process holds it, or what is to be locked
+            is a link.
     """
     os.makedirs(directory, exist_ok=True)
-    lock = filelock.FileLock(
-        os.path.join(directory, f".{project_name}.lock"), timeout=0
-    )
+    path = os.path.join(directory, f".{project_name}.lock")
+    for there in (path, os.path.join(directory, project_name)):
+        if os.path.islink(there):
+            raise RuntimeError(
+                f"{there} is a link, which may lead anywhere. Use a directory "
+                "without links."
+            )
+    lock = filelock.FileLock(path, timeout=0)
     try:
         lock.acquire()
     except filelock.Timeout:

@@ -27,9 +27,10 @@ class CMAESOracle(keras_tuner.Oracle):
     seeds, and each pair of candidate and task is one trial. A candidate's
     fitness is the mean score of its trials; a candidate with a failed trial
     (divergence, NaN, an exception, `trial_timeout`) ranks behind all others,
-    and the search goes on. Only a generation all of whose trials raise an
-    exception stops it, with the first traceback; started again, it repeats
-    that generation. Each generation gets new tasks.
+    and the search goes on. Only a generation in which no candidate can be
+    scored, by exceptions and not by divergence alone, stops it, with the first
+    traceback; started again, it repeats that generation. Each generation gets
+    new tasks.
 
     Single scores of noisy trainings are lucky at times. After the last
     generation the best candidate of each of the last `finalists` generations
@@ -220,10 +221,10 @@ class CMAESOracle(keras_tuner.Oracle):
         """
         with self._lock:
             self._heard[tuner_id] = time.monotonic()
-            if tuner_id in self.ongoing_trials:
-                self._lose(tuner_id)
-            self._lose_the_silent()
             self.tuner_ids.add(tuner_id)
+            if tuner_id in self.ongoing_trials:
+                return self._hand_out_again(tuner_id)
+            self._lose_the_silent()
             if self._waiting:
                 return self._hand_out(tuner_id, self._waiting[0])
             if not self.finished:
@@ -248,10 +249,11 @@ class CMAESOracle(keras_tuner.Oracle):
             RuntimeError: If others have all trials of the stage.
         """
         with self._lock:
-            for holder in list(self.ongoing_trials):
-                if holder.startswith(f"{tuner_id}/"):
-                    self._lose(holder)
-            trials = []
+            trials = [
+                self._hand_out_again(holder)
+                for holder in self.ongoing_trials
+                if holder.startswith(f"{tuner_id}/")
+            ]
             for position in sorted(self._waiting):
                 holder = f"{tuner_id}/{position}"
                 self._heard[holder] = time.monotonic()
@@ -294,9 +296,34 @@ class CMAESOracle(keras_tuner.Oracle):
             position = self._positions.get(trial_id)
             if trial_id not in self.trials or position in self._record.ends:
                 raise ValueError(f"Trial {trial_id!r} is not running.")
-            return super().update_trial(trial_id, metrics, step)
+            if self.objective.name not in metrics:
+                raise ValueError(
+                    f"Metrics must include {self.objective.name!r}. Received: "
+                    f"{sorted(metrics)}"
+                )
+            trial = self.trials[trial_id]
+            for name, value in metrics.items():
+                if not trial.metrics.exists(name):
+                    trial.metrics.register(name, direction="max")
+                trial.metrics.update(name, value, step=step)
+            return trial
 
-    def end_trial(self, trial):
+    def lose(self, tuner_id):
+        """Takes the trial of a tuner that has died.
+
+        Args:
+            tuner_id: Identifies the tuner.
+
+        Raises:
+            RuntimeError: If no candidate of a generation could be scored, by
+                exceptions.
+            OSError: If the end of the trial cannot be written.
+        """
+        with self._lock:
+            if tuner_id in self.ongoing_trials:
+                self._lose(tuner_id)
+
+    def end_trial(self, trial, tuner_id=None):
         """Takes the end of a trial, and tells CMA-ES of a whole generation.
 
         Each trial of the present stage ends once, by whoever says so first:
@@ -306,13 +333,16 @@ class CMAESOracle(keras_tuner.Oracle):
             trial: A `Trial` that was handed out, with its status: `"COMPLETED"`
                 with metrics, `"FAILED"`, or `"INVALID"` if it raised an
                 exception, which its message shows.
+            tuner_id: Whose word it is. An exception counts if the tuner has
+                the trial. Defaults to `None`: of who has it.
 
         Returns:
             Whether the trial has ended now; `False` if it is ignored or is to
             be run again.
 
         Raises:
-            RuntimeError: If all trials of a generation raised an exception.
+            RuntimeError: If no candidate of a generation could be scored, by
+                exceptions.
             OSError: If it cannot be written.
         """
         with self._lock:
@@ -320,6 +350,8 @@ class CMAESOracle(keras_tuner.Oracle):
             if position is None or position in self._record.ends:
                 return False
             if trial.status == TrialStatus.INVALID:
+                if tuner_id is not None and not self._has(tuner_id, position):
+                    return False
                 self._failures[position] += 1
                 if self._failures[position] <= self.max_retries_per_trial:
                     self._take_back(position)
@@ -339,6 +371,8 @@ class CMAESOracle(keras_tuner.Oracle):
             TrialStatus.FAILED if score is None else TrialStatus.COMPLETED
         )
         trial.message = report.message
+        if score is None and trial.message is None:
+            trial.message = f"ended without a finite {self.objective.name}"
         end = {
             "position": position,
             "status": trial.status,
@@ -385,6 +419,16 @@ class CMAESOracle(keras_tuner.Oracle):
         self.ongoing_trials[holder] = trial
         return trial
 
+    def _hand_out_again(self, holder):
+        # Without the metrics of the run that was interrupted.
+        position = self._positions[self.ongoing_trials[holder].trial_id]
+        self.ongoing_trials[holder] = self._new_trial(position)
+        return self.ongoing_trials[holder]
+
+    def _has(self, holder, position):
+        trial = self.ongoing_trials.get(holder)
+        return trial is not None and self._positions[trial.trial_id] == position
+
     def _take_back(self, position):
         """Has a trial wait for the next tuner that asks."""
         self._release(position)
@@ -403,7 +447,6 @@ class CMAESOracle(keras_tuner.Oracle):
         earliest = time.monotonic() - self.lease
         for holder in list(self.ongoing_trials):
             if holder in self.ongoing_trials and self._heard[holder] < earliest:
-                self.tuner_ids.discard(holder)
                 self._lose(holder)
 
     def _lose(self, holder):
@@ -416,9 +459,9 @@ class CMAESOracle(keras_tuner.Oracle):
             return
         trial.status = TrialStatus.INVALID
         trial.message = (
-            f"lost {_MAX_LOSSES} times: whoever ran it was not heard of for "
-            f"{self.lease:g} s or began anew, as when it is killed for its "
-            "memory"
+            f"lost {_MAX_LOSSES} times: the worker that ran it began anew, or "
+            f"was not heard of for {self.lease:g} s, as when it is killed for "
+            "its memory"
         )
         self._end(position, trial)
 

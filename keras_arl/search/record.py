@@ -60,20 +60,20 @@ class Record:
             Whether another stage begins.
 
         Raises:
-            RuntimeError: If all trials of a generation raised an exception.
-                The generation is then forgotten.
+            RuntimeError: If no candidate of a generation has a fitness and a
+                trial raised an exception. The generation is then forgotten.
         """
         if not self.ends:
             journal.begin(self.stage)
         journal.append(self.stage, end)
         self.ends[end["position"]] = end
-        if self._whole and self._all_raised:
-            first, self.ends = self.ends[0], {}
+        if self._is_hopeless:
+            first = next(end for end in self._in_order if end["raised"])
+            self.ends = {}
             journal.forget(self.stage)
             raise RuntimeError(
-                f"All {self.stage.size} trials of generation "
-                f"{self.stage.generation} raised an exception. The first "
-                f"one:\n{first['message']}"
+                f"Every candidate of generation {self.stage.generation} failed "
+                f"in some trial. The first exception:\n{first['message']}"
             )
         return self._tell_when_whole()
 
@@ -94,7 +94,7 @@ class Record:
                 if not self._fits(end):
                     raise journal.damaged(self.stage, f"it holds {end}")
                 self.ends[end["position"]] = end
-            if self._whole and self._all_raised:
+            if self._is_hopeless:
                 # The process ended before it forgot them.
                 self.ends = {}
             yield list(self.ends.values())
@@ -120,14 +120,25 @@ class Record:
         return True
 
     @property
-    def _all_raised(self):
-        # Where the selection's trials all do, there is nothing to repeat.
-        return self.stage.phase != SELECTION and all(
-            end["raised"] for end in self.ends.values()
+    def _is_hopeless(self):
+        # Divergence alone is not: other tasks and candidates come. And after
+        # the selection nothing comes.
+        return (
+            self._whole
+            and self.stage.phase != SELECTION
+            and any(end["raised"] for end in self.ends.values())
+            and not any(
+                fitness is not None
+                for fitness in self.stage.fitness(self._scores())
+            )
         )
 
+    @property
+    def _in_order(self):
+        return [self.ends[k] for k in range(self.stage.size)]
+
     def _scores(self):
-        return [self.ends[k]["score"] for k in range(self.stage.size)]
+        return [end["score"] for end in self._in_order]
 
     def history(self):
         """As `CMAESOracle.history`."""
@@ -162,8 +173,8 @@ class Record:
         """As `CMAESOracle.best`, of a finished search."""
         winner = self.selection()[0]
         if winner["score"] is None:
+            first = next(end for end in self._in_order if end["score"] is None)
             raise RuntimeError(
-                "Every finalist failed. The first one:\n"
-                f"{self.ends[0]['message']}"
+                f"Every finalist failed. The first one:\n{first['message']}"
             )
         return winner["vector"]

@@ -1,6 +1,5 @@
 """A limit on the time that a trial takes."""
 
-import contextlib
 import signal
 import threading
 
@@ -13,7 +12,7 @@ class _TimeIsUp(BaseException):
 
 
 def check_available():
-    """Raises a `RuntimeError` where `time_limit` does not work."""
+    """Raises a `RuntimeError` where `run` cannot interrupt."""
     if (
         not hasattr(signal, "setitimer")
         or threading.current_thread() is not threading.main_thread()
@@ -24,22 +23,23 @@ def check_available():
         )
 
 
-@contextlib.contextmanager
-def time_limit(seconds):
-    """Interrupts what runs in the main thread once the time is up.
+def run(function, seconds):
+    """Calls a function in the main thread, and interrupts it in time.
 
     Code that does not return to Python is interrupted when it does.
 
     Args:
+        function: Function without arguments.
         seconds: The limit; `None` is none.
+
+    Returns:
+        What the function returns.
 
     Raises:
         TimeoutError: If the time is up.
     """
     if seconds is None:
-        yield
-        return
-
+        return function()
     is_on = True
 
     def interrupt(signum, frame):
@@ -47,10 +47,11 @@ def time_limit(seconds):
             raise _TimeIsUp
 
     previous = signal.signal(signal.SIGALRM, interrupt)
+    # No context manager: between its frames a signal would escape.
     try:
         try:
             signal.setitimer(signal.ITIMER_REAL, seconds, _REPEAT_SECONDS)
-            yield
+            return function()
         finally:
             is_on = False
     except _TimeIsUp as error:

@@ -127,7 +127,7 @@ class LossTuner(keras_tuner.Tuner):
                 "`last_epochs` must be at least 1. "
                 f"Received: last_epochs={last_epochs}"
             )
-        if not chief_timeout > 0:
+        if not 0 < chief_timeout < float("inf"):
             raise ValueError(
                 "`chief_timeout` must be a positive number of seconds. "
                 f"Received: chief_timeout={chief_timeout!r}"
@@ -211,13 +211,16 @@ class LossTuner(keras_tuner.Tuner):
         )
         client.join(theirs)
         self.oracle = client
-        super().search()
+        try:
+            super().search()
+        finally:
+            client.leave()
 
     def _share(self, workers):
         if self._cmaes.finished:
             return
-        workers.start(self.project_dir)
         try:
+            workers.start(self.project_dir)
             self._serve(workers.place, workers.keep_alive)
         finally:
             workers.stop()
@@ -344,8 +347,12 @@ class LossTuner(keras_tuner.Tuner):
     def _try_run_and_update_trial(self, trial, *fit_args, **fit_kwargs):
         # As in the base class, which prints every traceback in full.
         try:
-            with time_limit.time_limit(self._cmaes.trial_timeout):
-                self._run_and_update_trial(trial, *fit_args, **fit_kwargs)
+            time_limit.run(
+                lambda: self._run_and_update_trial(
+                    trial, *fit_args, **fit_kwargs
+                ),
+                self._cmaes.trial_timeout,
+            )
             trial.status = TrialStatus.COMPLETED
         except keras_tuner.errors.FatalError:
             raise
@@ -418,16 +425,12 @@ class LossTuner(keras_tuner.Tuner):
 
     def get_state(self):
         get_config = getattr(self.tasks, "get_config", None)
-        state = {
+        return {
             "last_epochs": self.last_epochs,
             "tasks": get_config() if get_config else None,
             "backend": keras.config.backend(),
             **self.trainer.get_config(),
         }
-        if self._place is not None and "vectorize" in state:
-            # Workers train with one loss at a time, whatever the chief has.
-            state["vectorize"] = False
-        return state
 
     def set_state(self, state):
         files.check_same_settings(state, self.get_state())
@@ -441,6 +444,9 @@ class LossTuner(keras_tuner.Tuner):
         if not self._is_worker():
             self.oracle.reload()
             self.set_state(files.read_sealed(self._own_file()))
+
+    def _is_worker(self):
+        return self._place is not None and not self._place.is_chief
 
     def _own_file(self):
         return f"{self.project_dir}/tuner.json"

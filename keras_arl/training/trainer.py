@@ -215,7 +215,8 @@ class Trainer:
             backend == "tensorflow" and not self.jit_compile
         ):
             return PlainTrainer().get_config()
-        return {"trainer": "compiled", "vectorize": self._vectorize}
+        # Vectorised or not changes no more than another device does.
+        return {"trainer": "compiled"}
 
     def _prepare(self, task):
         if not task.in_memory:

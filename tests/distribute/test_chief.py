@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import socket
 import threading
 import time
 
@@ -46,7 +47,7 @@ class Serving:
         except Exception as error:
             self.error = error
 
-    def _keep_alive(self):
+    def _keep_alive(self, num_ended):
         if self.enough:
             raise RuntimeError("the test is over")
 
@@ -211,7 +212,7 @@ def test_the_error_of_the_search_ends_the_chief_and_its_workers(tmp_path):
         assert client.create_trial("worker").status == TrialStatus.STOPPED
         chief.thread.join(5)
         assert isinstance(chief.error, RuntimeError)
-        assert "All 4 trials of generation 0" in str(chief.error)
+        assert "Every candidate of generation 0 failed" in str(chief.error)
         assert "Traceback 0" in str(chief.error)
 
 
@@ -331,14 +332,134 @@ def test_a_lease_is_prolonged_while_a_trial_runs(tmp_path):
 
 def test_a_trial_that_nobody_survives_fails(tmp_path):
     with serving(tmp_path) as chief:
-        # The same worker, started again each time.
+        # The same worker, started again each time; it may ask twice.
         for _ in range(5):
-            trial = chief.client("worker").create_trial("worker")
-            assert trial.trial_id == "00"
+            client = chief.client("worker")
+            for _ in range(2):
+                assert client.create_trial("worker").trial_id == "00"
         assert chief.client("worker").create_trial("worker").trial_id == "01"
         lost = chief.oracle.trials["00"]
         assert lost.status == "FAILED"
         assert lost.message.startswith("lost 5 times: ")
+
+
+def test_two_workers_of_one_name_are_told(tmp_path):
+    with serving(tmp_path) as chief:
+        first, second = chief.client("worker"), chief.client("worker")
+        trial = first.create_trial("worker")
+        assert second.create_trial("worker").trial_id == trial.trial_id
+        with pytest.raises(
+            ValueError, match="Another worker is named 'worker'"
+        ):
+            complete(first, trial)
+        assert chief.oracle.end_order == []
+
+
+def test_a_report_that_comes_twice_is_counted_once(tmp_path):
+    with serving(tmp_path, max_retries_per_trial=1) as chief:
+        first, second = chief.client("first"), chief.client("second")
+        trial = first.create_trial("first")
+        trial.status = TrialStatus.INVALID
+        trial.message = "Traceback"
+        first._end(trial)
+        again = second.create_trial("second")
+        assert again.trial_id == trial.trial_id
+        # As if the answer to the first had been lost.
+        first._end(trial)
+        assert chief.oracle.end_order == []
+        complete(second, again, 0.5)
+        assert chief.oracle.trials[trial.trial_id].score == 0.5
+
+
+def test_bad_updates_from_many_sides_do_not_stop_the_chief(tmp_path):
+    with serving(tmp_path) as chief:
+        client = chief.client()
+        trial = client.create_trial("worker")
+        codes = []
+
+        def update():
+            with pytest.raises(grpc.RpcError) as error:
+                call(
+                    chief,
+                    "UpdateTrial",
+                    [client._metadata[-1]],
+                    trial_id=trial.trial_id,
+                    metrics={"speed": 1.0},
+                )
+            codes.append(error.value.code())
+
+        threads = [threading.Thread(target=update) for _ in range(12)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert codes == [grpc.StatusCode.INVALID_ARGUMENT] * 12
+        complete(client, trial)
+        assert chief.oracle.end_order == [trial.trial_id]
+
+
+def test_a_worker_that_leaves_is_not_waited_for(tmp_path):
+    with serving(tmp_path, lease=0.4) as chief:
+        leaving, staying = chief.client("leaving", lease=0.4), chief.client("b")
+        trial = leaving.create_trial("leaving")
+        leaving.leave()
+        time.sleep(0.8)
+        assert staying.create_trial("b").trial_id == trial.trial_id
+
+
+def test_a_connection_that_breaks_without_a_word_is_made_again(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("keras_arl.distribute.client._LONGEST_CALL", 0.5)
+    monkeypatch.setattr(
+        "keras_arl.distribute.protocol.CHANNEL_OPTIONS",
+        (
+            ("grpc.keepalive_time_ms", 1_000),
+            ("grpc.keepalive_timeout_ms", 500),
+            ("grpc.http2.min_ping_interval_without_data_ms", 100),
+        ),
+    )
+    with serving(tmp_path) as chief, proxy(chief.place.port) as (port, hush):
+        place = Place("worker", "127.0.0.1", port)
+        client = ChiefClient(
+            place, chief.oracle.objective, 5.0, None, patience=30.0
+        )
+        client.join(SETTINGS)
+        trial = client.create_trial("worker")
+        hush.set()
+        complete(client, trial)
+        assert chief.oracle.end_order == [trial.trial_id]
+
+
+@contextlib.contextmanager
+def proxy(port):
+    """A port that leads to another, and an event that hushes the first one."""
+    hush = threading.Event()
+    sockets = []
+
+    def pump(source, sink, is_first):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if not (is_first and hush.is_set()):
+                    sink.sendall(data)
+
+    def serve():
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = listener.accept()
+                far = socket.create_connection(("127.0.0.1", port))
+                is_first = not sockets
+                sockets.extend([near, far])
+                for pair in ((near, far), (far, near)):
+                    threading.Thread(
+                        target=pump, args=(*pair, is_first), daemon=True
+                    ).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        yield listener.getsockname()[1], hush
+        for each in sockets:
+            each.close()
 
 
 def test_workers_are_named_by_the_environment(monkeypatch):

@@ -47,6 +47,12 @@ def test_what_is_missing_is_named(monkeypatch, missing):
         distribute.place()
 
 
+def test_empty_variables_are_told(monkeypatch):
+    set_environment(monkeypatch, "", "", "")
+    with pytest.raises(ValueError, match=f"Not set: {', '.join(NAMES)}"):
+        distribute.place()
+
+
 @pytest.mark.parametrize("port", ["0", "65536", "http", "-1", "٣", "80 "])
 def test_invalid_ports(monkeypatch, port):
     set_environment(monkeypatch, "chief", "127.0.0.1", port)

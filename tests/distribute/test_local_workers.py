@@ -95,12 +95,35 @@ def test_ctrl_c_ends_the_workers(tmp_path):
 
 
 def test_workers_that_cannot_live_end_the_search(tmp_path):
-    command = [sys.executable, "-c", "raise SystemExit('no such module')"]
     tuner = toy(tmp_path, **SETTINGS)
-    with pytest.raises(
-        RuntimeError, match=r"(?s)ended 3 times.*status 1.*no such module"
+    for program, message in (
+        ("raise SystemExit('no such module')", "3 .*status 1.*no such module"),
+        ("print('nothing to do')", "3 .*status 0.*nothing to do"),
+        ("import os; os.kill(os.getpid(), 11)", "9 .*status -11"),
     ):
-        tuner.search(verbose=0, workers=LocalWorkers(1, command))
+        workers = LocalWorkers(1, [sys.executable, "-c", program])
+        with pytest.raises(RuntimeError, match=rf"(?s)ended {message}"):
+            tuner.search(verbose=0, workers=workers)
+
+
+def test_no_worker_stays_when_one_cannot_start(tmp_path):
+    tuner = toy(tmp_path, **SETTINGS)
+    (tmp_path / "loss_search" / "worker-2.log").mkdir(parents=True)
+    command = [sys.executable, "-c", "import time; time.sleep(1000)"]
+    with pytest.raises(OSError, match=r"worker-2\.log"):
+        tuner.search(verbose=0, workers=LocalWorkers(2, command))
+    assert psutil.Process().children() == []
+
+
+def test_a_log_is_no_way_out_of_the_directory(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    tuner = toy(tmp_path, **SETTINGS)
+    (tmp_path / "loss_search").mkdir()
+    (tmp_path / "loss_search" / "worker-1.log").symlink_to(victim)
+    with pytest.raises(RuntimeError, match="ended 3 times"):
+        tuner.search(verbose=0, workers=LocalWorkers(1, ["false"]))
+    assert victim.read_text() == "precious"
 
 
 def test_a_finished_search_starts_no_workers(tmp_path):

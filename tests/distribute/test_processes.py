@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -203,6 +204,29 @@ def test_a_second_chief_is_refused(cluster):
     assert "Another process is searching" in error
 
 
+def test_a_chief_of_a_finished_search_tells_so_and_ends(cluster, alone):
+    tuner = toy(cluster.directory, **SETTINGS)
+    tuner.search(verbose=0)
+    chief, worker = cluster.start("chief"), cluster.start("worker")
+    assert cluster.finish(chief, worker) == alone
+    assert cluster.ran == []
+
+
+def search_whose_thread_stays(directory, settings, trials):
+    """Its search ends with an error, and its process does not."""
+    threading.Thread(target=time.sleep, args=(1000.0,)).start()
+    search(directory, {**settings, "stop_after": 2}, trials)
+
+
+def test_a_process_that_stays_after_its_search_keeps_no_trial(cluster, alone):
+    chief = cluster.start("chief")
+    staying = cluster.start("staying", search_whose_thread_stays)
+    cluster.wait_for_trials(2)
+    worker = cluster.start("worker")
+    assert cluster.finish(chief, worker) == alone
+    assert staying.is_alive()
+
+
 def failing_search(directory, settings, trials):
     search(directory, {**settings, "fail": _in_generation_one}, trials)
 
@@ -218,7 +242,7 @@ def test_a_generation_that_fails_ends_all_processes(cluster):
         process.join(30)
     printed = cluster.log("chief").read_text()
     assert chief.exitcode == 1
-    assert "All 12 trials of generation 1 raised an exception" in printed
+    assert "Every candidate of generation 1 failed" in printed
     assert 'in run_trial\n    raise ValueError(f"boom' in printed
     assert [worker.exitcode for worker in workers] == [0, 0]
 

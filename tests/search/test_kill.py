@@ -29,9 +29,11 @@ def test_twenty_kills_at_random_moments(tmp_path, uninterrupted):
     log = tmp_path / "log"
     kills, finished = 0, 0
     while kills < 20 or finished == 0:
+        # Longer and longer, lest a slow machine never gets through.
+        longest = 0.15 + 0.01 * kills
         directory = tmp_path / str(finished)
         process = processes.start(log, search, directory, slow)
-        process.join(rng.uniform(0.02, 0.15))
+        process.join(rng.uniform(0.02, longest))
         if process.is_alive():
             process.kill()
             process.join()

@@ -386,13 +386,41 @@ def test_a_generation_that_raises_whole_stops_and_is_repeated(tmp_path):
         **settings,
     )
     with pytest.raises(
-        RuntimeError, match=r"(?s)All 4 trials of generation 1.*boom 04"
+        RuntimeError, match=r"(?s)Every candidate of generation 1.*boom 04"
     ):
         broken.search(verbose=0)
     mended = toy(tmp_path / "part", **settings)
     mended.search(verbose=0)
     assert mended.results() == whole.results()
     assert mended.oracle.best() == whole.oracle.best()
+
+
+def test_a_task_that_no_candidate_survives_stops_the_search(tmp_path):
+    # Half of the trials are well, and no candidate has a fitness.
+    settings = {"generations": 3, "popsize": 4, "tasks": 2}
+    broken = toy(tmp_path, fail=lambda values: values["task"] == 1, **settings)
+    with pytest.raises(
+        RuntimeError, match=r"(?s)Every candidate of generation 0.*boom 01"
+    ):
+        broken.search(verbose=0)
+    assert broken.results() == []
+    mended = toy(tmp_path, **settings)
+    mended.search(verbose=0)
+    assert len(mended.ran) == mended.oracle.max_trials
+
+
+def test_the_first_finalist_that_failed_is_told(tmp_path):
+    tuner = toy(
+        tmp_path,
+        generations=1,
+        popsize=4,
+        fail=lambda values: (
+            (values["phase"], values["task"]) == ("selection", 1)
+        ),
+    )
+    tuner.search(verbose=0)
+    with pytest.raises(RuntimeError, match=r"(?s)Every finalist.*boom 05"):
+        tuner.best_loss()
 
 
 @pytest.mark.parametrize("ended", [0, 2, 3])
@@ -488,6 +516,9 @@ def test_nan_scores_rank_last(tmp_path):
     )
     tuner.search(verbose=0)
     assert [row["fitness"][0] for row in tuner.oracle.history()] == [None, None]
+    assert (
+        tuner.results()[0]["message"] == "ended without a finite val_accuracy"
+    )
 
 
 def test_selection_takes_the_best_on_fresh_tasks(tmp_path):

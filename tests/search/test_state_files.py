@@ -1,6 +1,7 @@
 """State files that are damaged, foreign, in use, or do not fit on the disk."""
 
 import json
+import os
 import pathlib
 import resource
 import shutil
@@ -206,6 +207,53 @@ def test_links_out_of_the_directory_are_refused(tmp_path, parts, name):
     with pytest.raises(ValueError, match=f"{name} is damaged.*it is a link"):
         toy(directory, **SETTINGS).search(verbose=0)
     assert elsewhere.read_bytes() == content
+
+
+@pytest.mark.parametrize("name", ["loss_search", ".loss_search.lock"])
+def test_a_directory_that_is_a_link_is_refused(tmp_path, parts, name):
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(state(parts[0]), elsewhere)
+    before = {p: p.read_bytes() for p in elsewhere.iterdir()}
+    (tmp_path / name).symlink_to(elsewhere)
+    with pytest.raises(RuntimeError, match=rf"{name} is a link"):
+        toy(tmp_path, **SETTINGS).search(verbose=0)
+    assert {p: p.read_bytes() for p in elsewhere.iterdir()} == before
+
+
+def test_a_temporary_file_that_is_a_link_is_not_followed(tmp_path, whole):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    state(tmp_path).mkdir()
+    for name in ("search.json", "tuner.json", "generation_0001.jsonl"):
+        (state(tmp_path) / f".{name}.tmp").symlink_to(victim)
+    tuner = toy(tmp_path, **SETTINGS)
+    tuner.search(verbose=0)
+    assert outcome(tuner) == outcome(whole)
+    assert victim.read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"version": 3}, {"version": 3, "settings": [1]},
+        {"version": 3, "settings": {}},
+        *({"version": 3, "settings": {"seed": seed}}
+          for seed in ("abc", -1, 1.5, None)),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("seed", [0, None])
+def test_settings_that_cannot_be_are_refused(tmp_path, content, seed):
+    state(tmp_path).mkdir()
+    files.write_sealed(state(tmp_path) / "search.json", content)
+    with pytest.raises(ValueError, match=r"search\.json is damaged"):
+        toy(tmp_path, **{**SETTINGS, "seed": seed})
+
+
+def test_a_pipe_is_refused(tmp_path):
+    state(tmp_path).mkdir()
+    os.mkfifo(state(tmp_path) / "search.json")
+    with pytest.raises(ValueError, match=r"search\.json is damaged.*no file"):
+        toy(tmp_path, **SETTINGS)
 
 
 def test_looking_at_a_search_changes_nothing(tmp_path, parts):

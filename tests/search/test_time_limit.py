@@ -1,3 +1,4 @@
+import functools
 import signal
 import threading
 import time
@@ -7,7 +8,7 @@ import pytest
 
 from keras_arl.search import CMAESOracle
 from keras_arl.search import LossTuner
-from keras_arl.search.time_limit import time_limit
+from keras_arl.search import time_limit
 from tests.search.test_tuner import points
 from tests.search.toy import toy
 
@@ -16,9 +17,8 @@ pytestmark = pytest.mark.slow
 
 def test_it_interrupts_what_takes_too_long():
     before = time.monotonic()
-    limit = time_limit(0.1)
-    with pytest.raises(TimeoutError, match=r"trial_timeout=0\.1 s"), limit:
-        time.sleep(30)
+    with pytest.raises(TimeoutError, match=r"trial_timeout=0\.1 s"):
+        time_limit.run(lambda: time.sleep(30), 0.1)
     assert time.monotonic() - before < 5
 
 
@@ -29,19 +29,31 @@ def test_it_is_no_exception_that_the_interrupted_takes_for_its_own():
         except Exception:
             pytest.fail("it was caught")
 
-    with pytest.raises(TimeoutError), time_limit(0.1):
-        stubborn()
+    with pytest.raises(TimeoutError):
+        time_limit.run(stubborn, 0.1)
 
 
 def test_it_leaves_nothing_behind():
     handler = signal.getsignal(signal.SIGALRM)
     for seconds in (None, 30.0):
-        with time_limit(seconds):
-            pass
-    with pytest.raises(KeyError), time_limit(30.0):
-        raise KeyError
+        assert time_limit.run(lambda: 7, seconds) == 7
+    with pytest.raises(KeyError):
+        time_limit.run(lambda: {}["x"], 30.0)
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
     assert signal.getsignal(signal.SIGALRM) is handler
+
+
+def test_an_end_at_the_limit_is_one_or_the_other():
+    # Whatever the signal interrupts, no other exception comes of it.
+    outcomes = set()
+    for k in range(4000):
+        try:
+            time_limit.run(functools.partial(time.sleep, 1e-5 * (k % 30)), 2e-4)
+        except TimeoutError:
+            outcomes.add("late")
+        else:
+            outcomes.add("in time")
+    assert outcomes == {"late", "in time"}
 
 
 def test_trials_that_take_too_long_fail_and_the_search_goes_on(tmp_path):
