@@ -12,9 +12,9 @@ from keras_tuner.engine.trial import TrialStatus
 from keras_arl.distribute import protocol
 
 _NUM_THREADS = 8
-# How long the chief waits for workers that have not heard the end: longer than
-# they pause, and than a heartbeat takes to come.
-_FAREWELL = 12.0
+# A worker that has no trial asks for one more often than that, and heartbeats
+# may be late by so much.
+_PATIENCE = 2.0
 
 
 class Chief:
@@ -52,6 +52,8 @@ class Chief:
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._error = None
+        # When the workers that do not know of the end were last heard of.
+        self._heard = {}
         # The process that a tuner's name stands for, and those before it.
         self._processes = {}
         self._replaced = set()
@@ -80,29 +82,27 @@ class Chief:
         Raises:
             Exception: What the oracle raised when a trial ended.
         """
-        was_finished = self._oracle.finished
-        if was_finished:
+        if self._oracle.finished:
             self._over.set()
+            # Workers may wait that heard nothing since the last chief.
+            self._heard[""] = time.monotonic()
         self._server.start()
         try:
             while not self._over.wait(0.2):
                 keep_alive(len(self._oracle.end_order))
-            self._say_farewell(to_all=was_finished)
+            self._say_farewell()
         finally:
             self._server.stop(grace=1).wait()
         if self._error is not None:
             raise self._error
 
-    def _say_farewell(self, to_all):
-        """Waits until the workers have heard that the search is over.
-
-        Args:
-            to_all: Whether workers may come that the oracle does not know.
-        """
-        deadline = time.monotonic() + _FAREWELL
-        while time.monotonic() < deadline:
-            if not (to_all or self._oracle.tuner_ids):
-                return
+    def _say_farewell(self):
+        """Waits until the workers that live have heard of the end."""
+        silence = protocol.longest_silence(self._oracle.lease) + _PATIENCE
+        while any(
+            heard + silence > time.monotonic()
+            for heard in list(self._heard.values())
+        ):
             time.sleep(0.02)
 
     def _handlers(self):
@@ -137,6 +137,7 @@ class Chief:
 
     def _get_space(self, request, context):
         # Of any search: a worker sees here which one this is.
+        self._metadata(context)
         space = protocol.space_with(self._settings)
         return {"hyperparameters": space.to_proto()}
 
@@ -157,7 +158,7 @@ class Chief:
 
         trial = self._ask_oracle(create_trial)
         if self._over.is_set():
-            self._oracle.tuner_ids.discard(request.tuner_id)
+            self._heard.pop(request.tuner_id, None)
             space = self._oracle.get_space()
             trial = Trial(space, status=TrialStatus.STOPPED)
         return {"trial": trial.to_proto()}
@@ -202,7 +203,7 @@ class Chief:
         metadata = self._check_search(context)
         tuner_id = _tuner_id(metadata)
         if self._over.is_set():
-            self._oracle.tuner_ids.discard(tuner_id)
+            self._heard.pop(tuner_id, None)
             space = self._oracle.get_space()
             trial = Trial(space, request.trial_id, TrialStatus.STOPPED)
             return {"trial": trial.to_proto()}
@@ -224,7 +225,7 @@ class Chief:
 
     def _check_search(self, context):
         """The metadata of a call by a worker of this search."""
-        metadata = dict(context.invocation_metadata())
+        metadata = self._metadata(context)
         if metadata.get(protocol.SEARCH) != self._search:
             context.abort(
                 grpc.StatusCode.FAILED_PRECONDITION,
@@ -236,6 +237,12 @@ class Chief:
                 f"Another worker is named {_tuner_id(metadata)!r}, too. Give "
                 "each a KERASTUNER_TUNER_ID of its own.",
             )
+        return metadata
+
+    def _metadata(self, context):
+        """The metadata of a call, which is a sign of life."""
+        metadata = dict(context.invocation_metadata())
+        self._heard[_tuner_id(metadata)] = time.monotonic()
         return metadata
 
 

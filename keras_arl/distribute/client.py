@@ -1,5 +1,6 @@
 """A worker's oracle: it asks the chief."""
 
+import math
 import os
 import random
 import secrets
@@ -16,10 +17,8 @@ from keras_arl.distribute import environment
 from keras_arl.distribute import protocol
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 1.0
-# Often enough that a lost answer or two do no harm.
-_RENEWALS_PER_LEASE = 4
-_LONGEST_SILENCE = 10.0
-# A call that took longer is made again: its answer may be lost.
+# A call that took longer is made again, by another connection: this one may be
+# broken without a word.
 _LONGEST_CALL = 30.0
 _GONE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
@@ -45,18 +44,8 @@ class ChiefClient:
         self._lease = lease
         self._trial_timeout = trial_timeout
         self._patience = patience
-        channel = grpc.insecure_channel(
-            place.address, options=protocol.CHANNEL_OPTIONS
-        )
         self._types = protocol.method_types()
-        self._calls = {
-            name: channel.unary_unary(
-                f"/{protocol.SERVICE}/{name}",
-                request_serializer=request.SerializeToString,
-                response_deserializer=response.FromString,
-            )
-            for name, (request, response) in self._types.items()
-        }
+        self._calls = self._connect()
         self._metadata = [
             (protocol.TUNER, place.tuner_id.encode()),
             (protocol.PROCESS, secrets.token_hex(8)),
@@ -67,6 +56,20 @@ class ChiefClient:
         self._work = None
         self._over = False
         threading.Thread(target=self._stay_in_touch, daemon=True).start()
+
+    def _connect(self):
+        """Functions that call the chief by a new connection, by their name."""
+        channel = grpc.insecure_channel(
+            self._place.address, options=protocol.CHANNEL_OPTIONS
+        )
+        return {
+            name: channel.unary_unary(
+                f"/{protocol.SERVICE}/{name}",
+                request_serializer=request.SerializeToString,
+                response_deserializer=response.FromString,
+            )
+            for name, (request, response) in self._types.items()
+        }
 
     def settings(self):
         """The settings of the chief's search, JSON text."""
@@ -130,6 +133,9 @@ class ChiefClient:
         trial = self.get_trial(trial_id)
         tracker = trial.metrics
         for name, value in metrics.items():
+            # Keras Tuner warns of NaN.
+            if math.isnan(value):
+                continue
             if not tracker.exists(name):
                 tracker.register(name, direction=self.objective.direction)
             tracker.update(name, value, step=step)
@@ -178,10 +184,12 @@ class ChiefClient:
                         f"The chief at {self._place.address} has not answered "
                         f"for {self._patience:g} s."
                     ) from None
+                if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
+                    self._calls = self._connect()
             time.sleep(_FIRST_PAUSE)
 
     def _stay_in_touch(self):
-        interval = min(self._lease / _RENEWALS_PER_LEASE, _LONGEST_SILENCE)
+        interval = protocol.longest_silence(self._lease)
         parent = os.environ.get(environment.PARENT)
         last = time.monotonic()
         while not self._over:
@@ -225,8 +233,10 @@ class ChiefClient:
             response = self._calls["GetTrial"](
                 request, metadata=self._metadata, timeout=timeout
             )
-        except grpc.RpcError:
+        except grpc.RpcError as error:
             # The call that ends the trial waits, or tells what is wrong.
+            if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
+                self._calls = self._connect()
             return
         if Trial.from_proto(response.trial).status == TrialStatus.STOPPED:
             self._over = True

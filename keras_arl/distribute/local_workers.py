@@ -15,7 +15,7 @@ from keras_arl.distribute.environment import Place
 # A worker that ends so often while no trial of the search does will not do. One
 # that is killed may do so more often: a trial that none survives takes some.
 _MAX_ENDS, _MAX_KILLS = 3, 9
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 3.0
 _PATIENCE = 5.0
 # Of TensorFlow and of JAX.
 _THREAD_COUNTS = ("TF_NUM_INTRAOP_THREADS", "NPROC")

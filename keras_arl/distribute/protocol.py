@@ -28,15 +28,23 @@ CHANNEL_OPTIONS = (
     # Room for a traceback.
     ("grpc.max_metadata_size", 4 * MAX_MESSAGE),
     ("grpc.absolute_max_metadata_size", 4 * MAX_MESSAGE),
-    # A worker finds a chief that was started again within seconds.
+    # A worker finds a chief that was started, or started again, soon.
+    ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),
-    # A connection that broke without a word is noticed, and made again.
-    ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    # A new channel is a new connection.
+    ("grpc.use_local_subchannel_pool", 1),
     # Two chiefs at one port would each get some of the calls.
     ("grpc.so_reuseport", 0),
 )
+
+# Often enough that a lost answer or two do no harm.
+_RENEWALS_PER_LEASE = 4
+_LONGEST_SILENCE = 10.0
+
+
+def longest_silence(lease):
+    """Seconds between two signs of life of a worker with so long a lease."""
+    return min(lease / _RENEWALS_PER_LEASE, _LONGEST_SILENCE)
 
 
 def method_types():

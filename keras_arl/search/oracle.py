@@ -1,6 +1,7 @@
 """CMA-ES as a Keras Tuner oracle."""
 
 import collections
+import math
 import threading
 import time
 
@@ -277,7 +278,6 @@ class CMAESOracle(keras_tuner.Oracle):
         """
         with self._lock:
             self._heard[tuner_id] = time.monotonic()
-            self.tuner_ids.add(tuner_id)
             position = self._positions.get(trial_id)
             has_one = tuner_id in self.ongoing_trials
             if position in self._waiting and not has_one:
@@ -303,6 +303,9 @@ class CMAESOracle(keras_tuner.Oracle):
                 )
             trial = self.trials[trial_id]
             for name, value in metrics.items():
+                # Keras Tuner warns of NaN.
+                if math.isnan(value):
+                    continue
                 if not trial.metrics.exists(name):
                     trial.metrics.register(name, direction="max")
                 trial.metrics.update(name, value, step=step)
@@ -588,8 +591,9 @@ def _score(trial, status, name):
     """A completed trial's score, as messages hold it, or `None`."""
     if status != TrialStatus.COMPLETED or not trial.metrics.exists(name):
         return None
-    score = float(np.float32(trial.metrics.get_best_value(name)))
-    return score if np.isfinite(score) else None
+    with np.errstate(over="ignore"):
+        score = float(np.float32(trial.metrics.get_best_value(name)))
+    return score if math.isfinite(score) else None
 
 
 def _check_at_least(name, value, minimum):

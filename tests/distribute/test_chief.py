@@ -411,14 +411,6 @@ def test_a_connection_that_breaks_without_a_word_is_made_again(
     tmp_path, monkeypatch
 ):
     monkeypatch.setattr("keras_arl.distribute.client._LONGEST_CALL", 0.5)
-    monkeypatch.setattr(
-        "keras_arl.distribute.protocol.CHANNEL_OPTIONS",
-        (
-            ("grpc.keepalive_time_ms", 1_000),
-            ("grpc.keepalive_timeout_ms", 500),
-            ("grpc.http2.min_ping_interval_without_data_ms", 100),
-        ),
-    )
     with serving(tmp_path) as chief, proxy(chief.place.port) as (port, hush):
         place = Place("worker", "127.0.0.1", port)
         client = ChiefClient(

@@ -236,9 +236,12 @@ def _in_generation_one(values):
 
 
 def test_a_generation_that_fails_ends_all_processes(cluster):
-    chief = cluster.start("chief", failing_search)
-    workers = [cluster.start(f"worker-{k}", failing_search) for k in range(2)]
-    for process in (chief, *workers):
+    started = [
+        cluster.start(tuner_id, failing_search, duration=0.2)
+        for tuner_id in ("chief", "worker-0", "worker-1")
+    ]
+    chief, *workers = started
+    for process in started:
         process.join(30)
     printed = cluster.log("chief").read_text()
     assert chief.exitcode == 1
