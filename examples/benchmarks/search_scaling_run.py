@@ -33,8 +33,8 @@ class TimedOracle(CMAESOracle):
             return Trial(self.get_space(), status=TrialStatus.IDLE)
         return super().create_trial(tuner_id)
 
-    def end_trial(self, trial):
-        has_ended = super().end_trial(trial)
+    def end_trial(self, trial, tuner_id=None):
+        has_ended = super().end_trial(trial, tuner_id)
         self.ends.append((time.perf_counter(), time.process_time()))
         return has_ended
 

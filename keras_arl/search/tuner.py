@@ -165,8 +165,8 @@ class LossTuner(keras_tuner.Tuner):
                 that come, where the environment variables say so.
 
         Raises:
-            RuntimeError: If every trial of a generation raises an exception,
-                or another process searches in the same directory.
+            RuntimeError: If no candidate of a generation can be scored, by
+                exceptions, or another process searches in the same directory.
             ValueError: If a worker has other settings than its chief.
             ConnectionError: If a worker's chief does not answer.
             OSError: If the state cannot be written.
