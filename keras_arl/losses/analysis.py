@@ -185,13 +185,15 @@ def is_trainable(loss, num_classes):
     """
     check_num_classes(num_classes)
     if isinstance(loss, TaylorLoss):
-        slopes = [
+        uniform = 1 / 2 if loss.class_aware else 1 / num_classes
+        other, target = (
             polynomial.univariate(
                 loss.coefficients, loss.center, loss.order, label
-            ).deriv()(1 / num_classes - loss.center[0])
+            ).deriv()(uniform - loss.center[0])
             for label in (0, 1)
-        ]
-        return bool(slopes[1] < slopes[0])
+        )
+        weight = 1 / (num_classes - 1) if loss.class_aware else 1
+        return bool(target < weight * other)
     gradients = probing.logit_gradients(
         loss, np.arange(num_classes), np.zeros((num_classes, num_classes))
     )

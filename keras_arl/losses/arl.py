@@ -52,6 +52,7 @@ class ARL(TaylorLoss):
             coefficients=shipped["coefficients"],
             center=shipped["center"],
             order=shipped["order"],
+            class_aware=shipped["class_aware"],
             from_logits=from_logits,
             reduction=reduction,
             name=name,

@@ -7,7 +7,7 @@ from keras_arl.losses import polynomial
 from keras_arl.losses.taylor import TaylorLoss
 
 _FORMAT = "keras_arl.TaylorLoss"
-_VERSION = 1
+_VERSION = 2
 
 
 def save(loss, path, provenance=None):
@@ -37,6 +37,7 @@ def save(loss, path, provenance=None):
         "format": _FORMAT,
         "version": _VERSION,
         "order": loss.order,
+        "class_aware": loss.class_aware,
         "center": list(loss.center),
         "coefficients": list(loss.coefficients),
         "exponents": [list(pair) for pair in loss.exponents],
@@ -72,6 +73,7 @@ def load(path, **kwargs):
         content["coefficients"],
         center=content["center"],
         order=content["order"],
+        class_aware=content["class_aware"],
         **kwargs,
     )
 
@@ -87,12 +89,19 @@ def read(path):
             f"{path} is not a loss file: expected a JSON object with "
             f"format={_FORMAT!r}"
         )
-    if content.get("version") != _VERSION:
+    if content.get("version") not in (1, _VERSION):
         raise ValueError(
             f"{path} has version {content.get('version')!r}; this version of "
-            f"keras_arl reads version {_VERSION}"
+            f"keras_arl reads versions 1 and {_VERSION}"
         )
-    missing = {"order", "center", "coefficients"} - content.keys()
+    if content["version"] == 1:
+        content["class_aware"] = False
+    missing = {
+        "order",
+        "class_aware",
+        "center",
+        "coefficients",
+    } - content.keys()
     if missing:
         raise ValueError(f"{path} lacks {', '.join(sorted(missing))}")
     try:
@@ -101,4 +110,9 @@ def read(path):
         polynomial.check_center(content["center"])
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+    if not isinstance(content["class_aware"], bool):
+        raise ValueError(
+            f"{path}: class_aware must be true or false. Received: "
+            f"{content['class_aware']!r}"
+        )
     return content

@@ -110,14 +110,14 @@ def univariate(coefficients, center, order, label):
     return np.polynomial.Polynomial(powers)
 
 
-def expression(coefficients, center, order, style="text"):
+def expression(coefficients, center, order, style="text", class_aware=False):
     """The polynomial as readable text or as LaTeX. See `TaylorLoss`."""
     if style not in ("text", "latex"):
         raise ValueError(
             f"`style` must be 'text' or 'latex'. Received: style={style!r}"
         )
     latex = style == "latex"
-    p = _shifted("p_c", center[0], latex)
+    p = _shifted("u_c" if class_aware else "p_c", center[0], latex)
     y = _shifted("y_c", center[1], latex)
     terms = []
     for theta, (i, j) in zip(coefficients, exponents(order), strict=True):
@@ -135,6 +135,17 @@ def expression(coefficients, center, order, style="text"):
         (sign, first), rest = terms[0], terms[1:]
         body = ("-" if sign == "-" else "") + first
         body += "".join(f" {sign} {term}" for sign, term in rest)
+    if class_aware and latex:
+        return (
+            rf"L = \frac{{1}}{{q}} \sum_c w_c \left[ {body} \right], \quad "
+            r"u_c = p_c^q, \quad q = \frac{\log 2}{\log C}, \quad "
+            r"w_c = y_c + \frac{1 - y_c}{C - 1}"
+        )
+    if class_aware:
+        return (
+            f"L = 1/q sum_c w_c [ {body} ], u_c = p_c^q, q = log 2 / log C, "
+            "w_c = y_c + (1 - y_c) / (C - 1)"
+        )
     if latex:
         return rf"L = \sum_c \left[ {body} \right]"
     return f"L = sum_c [ {body} ]"

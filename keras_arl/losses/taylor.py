@@ -1,5 +1,6 @@
 """The loss family that is searched: a Taylor polynomial of p and y."""
 
+import math
 import warnings
 
 import keras
@@ -25,7 +26,24 @@ class TaylorLoss(ClassificationLoss):
     ```
 
     Terms with i = 0 have no gradient and are not parameters. Order 4 has 10
-    coefficients. A hard label takes two values only, so that the loss is one
+    coefficients.
+
+    What a polynomial of p does depends on the number of classes: an untrained
+    network predicts 1/C, where the logits' gradient of a bounded one is of
+    order 1/C, too. With `class_aware` it is one of u = p^q, which is 1/2 at
+    p = 1/C for any C, and all other classes count as much as the labelled one:
+
+    ```
+    q = log 2 / log C
+    L = 1/q sum over c of (y_c + (1 - y_c) / (C - 1)) *
+        sum over i >= 1, i + j <= order of
+        theta_ij * (p_c^q - a)^i * (y_c - b)^j
+    ```
+
+    The gradient at uniform predictions is then nearly the same for any C; with
+    two classes both forms are one.
+
+    A hard label takes two values only, so that the loss is one
     polynomial in the labelled class's probability and another one, summed, in
     the others'; with class indices it is evaluated so, by Horner's rule.
 
@@ -44,6 +62,8 @@ class TaylorLoss(ClassificationLoss):
             `order * (order + 1) / 2` finite numbers.
         center: The pair (a, b). Defaults to `(0.0, 0.0)`.
         order: Highest total exponent, 1 to 6. Defaults to `4`.
+        class_aware: Whether it is a polynomial of p^(log 2 / log C) instead
+            of p. Defaults to `False`.
         from_logits: Whether predictions are logits. Defaults to `False`:
             probabilities. They are used as they come, not clipped or
             normalised.
@@ -80,6 +100,7 @@ class TaylorLoss(ClassificationLoss):
         coefficients,
         center=(0.0, 0.0),
         order=4,
+        class_aware=False,
         from_logits=False,
         reduction="sum_over_batch_size",
         name="taylor_loss",
@@ -90,6 +111,7 @@ class TaylorLoss(ClassificationLoss):
         )
         polynomial.check_order(order)
         self.order = int(order)
+        self.class_aware = bool(class_aware)
         self._indices = polynomial.coefficient_matrix_indices(self.order)
         self._coefficients = keras.Variable(
             polynomial.check_coefficients(coefficients, order, self.dtype),
@@ -176,12 +198,16 @@ class TaylorLoss(ClassificationLoss):
         'L = sum_c [ -p_c y_c + 0.5 p_c^2 ]'
         """
         return polynomial.expression(
-            self.coefficients, self.center, self.order, style
+            self.coefficients, self.center, self.order, style, self.class_aware
         )
 
     def index_loss(self, labels, predictions):
         other, target = self._univariate_coefficients()
         center = self._read(self._center)[0]
+        if self.class_aware:
+            return self._class_aware_loss(
+                labels, predictions, other, target, center
+            )
         if keras.config.backend() == "tensorflow" and isinstance(
             predictions, Logits
         ):
@@ -201,17 +227,40 @@ class TaylorLoss(ClassificationLoss):
         )
         return ops.sum(polynomial.horner(other, shifted), axis=-1) + correction
 
+    def _class_aware_loss(self, labels, predictions, other, target, center):
+        num_classes = predictions.log_probabilities.shape[-1]
+        exponent = _exponent(num_classes)
+        shifted = ops.exp(exponent * predictions.log_probabilities) - center
+        of_labelled = take_labelled(shifted, labels)
+        others = ops.sum(polynomial.horner(other, shifted), axis=-1)
+        others = others - polynomial.horner(other, of_labelled)
+        own = polynomial.horner(target, of_labelled)
+        return (own + others / (num_classes - 1)) / exponent
+
     def soft_loss(self, targets, predictions):
+        if not self.class_aware:
+            return ops.sum(
+                self._terms(targets, predictions.probabilities), axis=-1
+            )
+        num_classes = targets.shape[-1]
+        exponent = _exponent(num_classes)
+        powers = ops.exp(exponent * predictions.log_probabilities)
+        weights = targets + (1 - targets) / (num_classes - 1)
+        terms = weights * self._terms(targets, powers)
+        return ops.sum(terms, axis=-1) / exponent
+
+    def _terms(self, targets, predictions):
+        """The polynomial of each class."""
         matrix = self._coefficient_matrix()
         center = self._read(self._center)
-        p, y = predictions.probabilities - center[0], targets - center[1]
+        p, y = predictions - center[0], targets - center[1]
         total = ops.zeros_like(p)
         for i in range(self.order, 0, -1):
             inner = matrix[i - 1, self.order - i]
             for j in range(self.order - i - 1, -1, -1):
                 inner = inner * y + matrix[i - 1, j]
             total = (total + inner) * p
-        return ops.sum(total, axis=-1)
+        return total
 
     def _univariate_coefficients(self):
         """Coefficients of (p - a)^1.. for label 0 and for label 1."""
@@ -242,6 +291,7 @@ class TaylorLoss(ClassificationLoss):
             "coefficients": list(self.coefficients),
             "center": list(self.center),
             "order": self.order,
+            "class_aware": self.class_aware,
             **super().get_config(),
         }
 
@@ -250,6 +300,11 @@ class TaylorLoss(ClassificationLoss):
             f"<{type(self).__name__} name={self.name!r} order={self.order} "
             f"from_logits={self.from_logits}>"
         )
+
+
+def _exponent(num_classes):
+    """The q that makes 1/2 of the uniform probability."""
+    return math.log(2) / math.log(num_classes)
 
 
 def _shortest_floats(variable):

@@ -15,6 +15,7 @@ from keras_arl.search import files
 from keras_arl.search import space
 from keras_arl.search.journal import Journal
 from keras_arl.search.record import Record
+from keras_arl.search.schedule import FITNESSES
 
 # A trial that whoever runs it does not survive is given up.
 _MAX_LOSSES = 5
@@ -66,6 +67,10 @@ class CMAESOracle(keras_tuner.Oracle):
         finalists: Generations whose best candidates are selected from, beside
             the mean. Defaults to `3`.
         final_tasks: Fresh tasks of the selection. Defaults to `3`.
+        class_aware: As in `TaylorLoss`. Defaults to `False`.
+        fitness: `"mean"` for the mean score of a candidate, `"rank"` for the
+            mean, over the tasks, of the share of other candidates that it
+            beats. The selection goes by mean scores. Defaults to `"mean"`.
         objective: Name of the score, or a `keras_tuner.Objective` to maximise.
             Defaults to `"val_accuracy"`.
         max_retries_per_trial: How often a trial that raised an exception is
@@ -102,6 +107,8 @@ class CMAESOracle(keras_tuner.Oracle):
         sigma0=0.3,
         finalists=3,
         final_tasks=3,
+        class_aware=False,
+        fitness="mean",
         objective="val_accuracy",
         max_retries_per_trial=0,
         trial_timeout=None,
@@ -131,6 +138,11 @@ class CMAESOracle(keras_tuner.Oracle):
             )
         if not np.isfinite(x0).all():
             raise ValueError(f"`x0` must be finite. Received: x0={list(x0)}")
+        if fitness not in FITNESSES:
+            raise ValueError(
+                f"`fitness` must be one of {FITNESSES}. "
+                f"Received: fitness={fitness!r}"
+            )
         _check_at_least("max_retries_per_trial", max_retries_per_trial, 0)
         for name, seconds in (
             ("lease", lease),
@@ -167,6 +179,8 @@ class CMAESOracle(keras_tuner.Oracle):
         self.sigma0 = float(sigma0)
         self.finalists = finalists
         self.final_tasks = final_tasks
+        self.class_aware = bool(class_aware)
+        self.fitness = fitness
         self._lock = threading.RLock()
         # When each tuner was last heard of.
         self._heard = {}
@@ -185,6 +199,8 @@ class CMAESOracle(keras_tuner.Oracle):
             "sigma0": self.sigma0,
             "finalists": self.finalists,
             "final_tasks": self.final_tasks,
+            "class_aware": self.class_aware,
+            "fitness": self.fitness,
             "objective": self.objective.name,
         }
 

@@ -3,11 +3,13 @@
 import dataclasses
 
 import numpy as np
+import scipy.stats
 
 from keras_arl.search import space
 from keras_arl.search.evolution import Evolution
 
 SEARCH, SELECTION = "search", "selection"
+FITNESSES = ("mean", "rank")
 _PURPOSES = {SEARCH: 1, SELECTION: 2}
 
 
@@ -25,6 +27,7 @@ class Stage:
             float32, in which the loss is computed and in which Keras Tuner
             sends numbers to a worker: every process sees one value.
         task_seeds: Seeds of the tasks.
+        by_rank: Whether fitness is a mean of ranks instead of scores.
     """
 
     phase: str
@@ -32,6 +35,7 @@ class Stage:
     first_trial: int
     candidates: list[list[float]]
     task_seeds: list[int]
+    by_rank: bool = False
 
     @property
     def size(self):
@@ -52,12 +56,30 @@ class Stage:
         }
 
     def fitness(self, scores):
-        """Mean score of each candidate; `None` where a trial failed."""
-        rows = np.split(np.array(scores, dtype=object), len(self.candidates))
+        """Mean score, or rank, of each candidate; `None` where a trial failed.
+
+        A rank is the share of the other candidates whose score is lower, ties
+        counting half: 1 is the best.
+        """
+        table = np.array(scores, dtype=object).reshape(
+            len(self.candidates), len(self.task_seeds)
+        )
+        values = np.where(table == None, np.nan, table)  # noqa: E711
+        values = values.astype("float64")
+        if self.by_rank:
+            values = _shares_beaten(values)
         return [
-            None if None in row else float(np.mean(row.astype("float64")))
-            for row in rows
+            None if None in row else float(np.mean(fitness))
+            for row, fitness in zip(table, values, strict=True)
         ]
+
+
+def _shares_beaten(scores):
+    """Of the other rows, by column; NaN is beaten by everything."""
+    ranks = scipy.stats.rankdata(
+        np.where(np.isnan(scores), -np.inf, scores), axis=0
+    )
+    return (ranks - 1) / max(len(scores) - 1, 1)
 
 
 class Schedule:
@@ -117,6 +139,7 @@ class Schedule:
             task_seeds=[
                 self._task_seed(phase, told, task) for task in range(num_tasks)
             ],
+            by_rank=phase == SEARCH and self._settings["fitness"] == "rank",
         )
 
     def _winners(self):

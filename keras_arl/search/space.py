@@ -14,7 +14,10 @@ def parameter_names(order):
 
 
 def taylor_cross_entropy(order):
-    """The vector of -y log p as a Taylor polynomial in p - 1/2."""
+    """The vector of -y log p as a Taylor polynomial in p - 1/2.
+
+    Also of -y log p of a class-aware loss, whose polynomial is in a power of p.
+    """
     center = 0.5
     theta = [
         (-1) ** i / (i * center**i) if j == 1 else 0.0

@@ -340,8 +340,14 @@ class LossTuner(keras_tuner.Tuner):
     def _loss(self, trial, task):
         names = space.parameter_names(self._cmaes.order)
         vector = [trial.hyperparameters.values[name] for name in names]
+        return self._to_loss(vector, from_logits=task.from_logits)
+
+    def _to_loss(self, vector, **kwargs):
         return space.to_loss(
-            vector, self._cmaes.order, from_logits=task.from_logits
+            vector,
+            self._cmaes.order,
+            class_aware=self._cmaes.class_aware,
+            **kwargs,
         )
 
     def _try_run_and_update_trial(self, trial, *fit_args, **fit_kwargs):
@@ -381,7 +387,7 @@ class LossTuner(keras_tuner.Tuner):
             RuntimeError: If the search is not finished, or this is a worker.
         """
         self._check_no_worker()
-        return space.to_loss(self.oracle.best(), self._cmaes.order, **kwargs)
+        return self._to_loss(self.oracle.best(), **kwargs)
 
     def results(self):
         """All trials as a table.

@@ -7,21 +7,23 @@ from keras_arl.tasks.architectures import sample_architectures
 from keras_arl.tasks.building import build_task
 from keras_arl.tasks.config import TaskConfig
 from keras_arl.tasks.config import TaskSpace
-from keras_arl.tasks.datasets import ImageDataset
+from keras_arl.tasks.datasets import LabelledData
 from keras_arl.tasks.datasets import load_dataset
 from keras_arl.tasks.fitting import TrainingDivergedError
 from keras_arl.tasks.sampling import SampledTasks
 from keras_arl.tasks.sampling import sample_task
+from keras_arl.tasks.spaces import broad_spaces
 from keras_arl.tasks.task import Task
 
 __all__ = [
     "ArchitectureConfig",
-    "ImageDataset",
+    "LabelledData",
     "SampledTasks",
     "Task",
     "TaskConfig",
     "TaskSpace",
     "TrainingDivergedError",
+    "broad_spaces",
     "build_model",
     "build_task",
     "load_dataset",

@@ -11,7 +11,7 @@ from keras_arl.tasks.datasets import load_dataset
 from keras_arl.tasks.seeds import derive_seeds
 from keras_arl.tasks.task import Task
 
-NOISES = ("symmetric", "pair_flip", "asymmetric")
+NOISES = ("symmetric", "pair_flip", "asymmetric", "instance_dependent")
 _MAPPINGS = {
     "digits": noise.MNIST_MAPPING,
     "mnist": noise.MNIST_MAPPING,
@@ -44,15 +44,12 @@ def build_task(config):
     (500, 8, 8, 1)
     """
     dataset = load_dataset(config.dataset)
-    choice_seed, noise_seed, weights_seed, shuffle_seed = derive_seeds(
-        config.seed, 4
+    choice_seed, noise_seed, weights_seed, shuffle_seed, classes_seed = (
+        derive_seeds(config.seed, 5)
     )
-    (x, y), validation = split_examples(dataset, config, choice_seed)
-    noisy = noise.corrupt_labels(
-        y, transition_matrix(config, dataset.num_classes), noise_seed
-    )
-    optimizer = keras.optimizers.get(config.optimizer)
-    optimizer.learning_rate = config.learning_rate
+    classes = choose_classes(dataset, config, classes_seed)
+    (x, y), validation = split_examples(dataset, config, choice_seed, classes)
+    noisy = _corrupt(config, x, y, classes, noise_seed)
     return Task(
         train=(x, noisy),
         validation=validation,
@@ -60,11 +57,11 @@ def build_task(config):
             architectures.build_model,
             config.architecture,
             x.shape[1:],
-            dataset.num_classes,
+            len(classes),
             seed=weights_seed,
         ),
-        num_classes=dataset.num_classes,
-        optimizer=optimizer,
+        num_classes=len(classes),
+        optimizer=_optimizer(config),
         epochs=config.epochs,
         seed=weights_seed,
         batch_size=config.batch_size,
@@ -72,39 +69,69 @@ def build_task(config):
         architecture=(
             config.architecture,
             x.shape[1:],
-            dataset.num_classes,
+            len(classes),
         ),
     )
 
 
-def split_examples(dataset, config, seed):
-    """Chooses training and evaluation examples of an `ImageDataset`.
+def choose_classes(dataset, config, seed):
+    """The classes of a task, in the order of their new labels, an array."""
+    if config.num_classes is None:
+        return np.arange(dataset.num_classes)
+    if not 2 <= config.num_classes <= dataset.num_classes:
+        raise ValueError(
+            f"{config.dataset!r} has {dataset.num_classes} classes. "
+            f"Received: num_classes={config.num_classes}"
+        )
+    rng = np.random.default_rng(seed)
+    chosen = rng.permutation(dataset.num_classes)[: config.num_classes]
+    return np.sort(chosen)
+
+
+def split_examples(dataset, config, seed, classes=None):
+    """Chooses training and evaluation examples of a `LabelledData`.
 
     Args:
-        dataset: An `ImageDataset`.
+        dataset: A `LabelledData`.
         config: A `TaskConfig`.
         seed: Non-negative integer.
+        classes: Sorted classes whose examples are used, an array; their
+            positions are the new labels. Defaults to `None`: all.
 
     Returns:
-        Two pairs (images, labels), training and evaluation: images float32 in
-        [0, 1], labels int64 and clean.
+        Two pairs (inputs, labels), training and evaluation: inputs float32,
+        divided by the dataset's scale; labels int64 and clean.
 
     Raises:
         ValueError: If there are too few examples.
     """
+    if classes is None:
+        classes = np.arange(dataset.num_classes)
     rng = np.random.default_rng(seed)
-    pool = rng.permutation(len(dataset.pool_labels))
+    is_in = np.isin(dataset.pool_labels, classes)
+    pool = rng.permutation(np.flatnonzero(is_in))
     if config.evaluation == "test":
-        images, labels = dataset.test_images, dataset.test_labels
-        train = pool[: config.num_train]
-        chosen = rng.permutation(len(labels))[: config.num_evaluation]
+        inputs, labels = dataset.test_inputs, dataset.test_labels
+        available = np.flatnonzero(np.isin(labels, classes))
+        chosen = rng.permutation(available)[: config.num_evaluation]
+        candidates, num_train = pool, config.num_train
     else:
-        images, labels = dataset.pool_images, dataset.pool_labels
+        inputs, labels = dataset.pool_inputs, dataset.pool_labels
         num_train = config.num_train
         if num_train is None:
             num_train = max(len(pool) - config.num_evaluation, 0)
-        train = pool[:num_train]
-        chosen = pool[num_train:][: config.num_evaluation]
+        end = num_train + config.num_evaluation
+        chosen = pool[num_train:end]
+        candidates = np.concatenate([pool[:num_train], pool[end:]])
+    if config.imbalance != 1:
+        ranks = rng.permutation(len(classes))
+        candidates = _unbalanced(
+            candidates,
+            ranks[np.searchsorted(classes, dataset.pool_labels[candidates])],
+            config.imbalance,
+            rng,
+        )
+    train = candidates[:num_train]
     if (
         min(len(train), len(chosen)) == 0
         or len(train) < (config.num_train or 0)
@@ -118,21 +145,40 @@ def split_examples(dataset, config, seed):
             f"{config.evaluation}"
         )
 
-    def scaled(some_images):
-        return some_images.astype("float32") / dataset.white
+    def pair(some_inputs, some_labels, rows):
+        x = some_inputs[rows].astype("float32") / dataset.scale
+        return x, np.searchsorted(classes, some_labels[rows])
 
     return (
-        (scaled(dataset.pool_images[train]), dataset.pool_labels[train]),
-        (scaled(images[chosen]), labels[chosen]),
+        pair(dataset.pool_inputs, dataset.pool_labels, train),
+        pair(inputs, labels, chosen),
     )
 
 
-def transition_matrix(config, num_classes):
+def _unbalanced(candidates, ranks, imbalance, rng):
+    """Candidates in a random order where low ranks tend to come first."""
+    if not imbalance >= 1:
+        raise ValueError(
+            f"`imbalance` must be at least 1. Received: imbalance={imbalance}"
+        )
+    weights = float(imbalance) ** (-ranks / max(ranks.max(initial=1), 1))
+    # The first n of this order are n draws without replacement.
+    return candidates[np.argsort(rng.exponential(size=len(ranks)) / weights)]
+
+
+def transition_matrix(config, num_classes, classes=None):
     """The transition matrix of a `TaskConfig`.
 
+    Args:
+        config: A `TaskConfig`.
+        num_classes: Number of classes of the task.
+        classes: The dataset's classes that the task has, an array. Defaults to
+            `None`: all. Of a published mapping what leads out of them is left
+            out.
+
     Raises:
-        ValueError: If the noise is unknown, or asymmetric for a dataset that
-            has no published mapping.
+        ValueError: If the noise is unknown or has no matrix, or is asymmetric
+            for a dataset that has no published mapping.
     """
     if config.noise == "symmetric":
         return noise.symmetric(config.noise_rate, num_classes)
@@ -140,9 +186,37 @@ def transition_matrix(config, num_classes):
         return noise.pair_flip(config.noise_rate, num_classes)
     if config.noise == "asymmetric" and config.dataset in _MAPPINGS:
         mapping = _MAPPINGS[config.dataset]
+        if classes is not None:
+            label_of = {int(old): new for new, old in enumerate(classes)}
+            mapping = {
+                label_of[source]: label_of[target]
+                for source, target in mapping.items()
+                if source in label_of and target in label_of
+            }
         return noise.asymmetric(config.noise_rate, mapping, num_classes)
     raise ValueError(
         f"`noise` must be one of {NOISES}, asymmetric for one of "
         f"{tuple(_MAPPINGS)}. "
         f"Received: noise={config.noise!r} for {config.dataset!r}"
+    )
+
+
+def _corrupt(config, x, labels, classes, seed):
+    """The noisy training labels of a task."""
+    num_classes = len(classes)
+    if config.noise == "instance_dependent":
+        noisy, _ = noise.instance_dependent_labels(
+            x, labels, config.noise_rate, num_classes, seed
+        )
+        return noisy
+    matrix = transition_matrix(config, num_classes, classes)
+    return noise.corrupt_labels(labels, matrix, seed)
+
+
+def _optimizer(config):
+    settings = {"learning_rate": config.learning_rate}
+    if config.momentum:
+        settings["momentum"] = config.momentum
+    return keras.optimizers.get(
+        {"class_name": config.optimizer, "config": settings}
     )

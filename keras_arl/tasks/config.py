@@ -18,16 +18,23 @@ class TaskConfig:
             whole test part.
         evaluation: `"validation"` (held out from the pool) or `"test"` (the
             test part, for reports only).
-        noise: `"symmetric"`, `"pair_flip"` or `"asymmetric"` (the last where
-            the dataset has a published mapping).
+        noise: `"symmetric"`, `"pair_flip"`, `"instance_dependent"` or
+            `"asymmetric"` (the last where the dataset has a published mapping).
         noise_rate: Probability that a training label is wrong, in [0, 1).
         architecture: The network.
         optimizer: Name of a Keras optimizer.
         learning_rate: Its learning rate.
         epochs: Number of epochs.
         batch_size: Number of examples a batch.
-        seed: Choice of the examples, noise, initial weights and shuffling
-            derive from it, each on its own.
+        seed: Choice of the classes and examples, noise, initial weights and
+            shuffling derive from it, each on its own.
+        momentum: Momentum of `"sgd"`. Defaults to `0.0`.
+        num_classes: Number of classes, a random choice of the dataset's.
+            Defaults to `None`: all.
+        imbalance: How often the most frequent class is chosen for training for
+            each choice of the rarest one; those between form a geometric
+            series, in a random order. The evaluation examples are as in the
+            dataset. Defaults to `1.0`.
     """
 
     dataset: str
@@ -42,6 +49,9 @@ class TaskConfig:
     epochs: int
     batch_size: int
     seed: int
+    momentum: float = 0.0
+    num_classes: int | None = None
+    imbalance: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,12 +65,15 @@ class TaskSpace:
             one.
         architectures: Networks to draw from instead of `families`, a pool;
             see `sample_architectures`. Defaults to `None`.
-        optimizers: Pairs (name, learning rate).
+        optimizers: Tuples (name, learning rate), or with momentum
+            ("sgd", learning rate, momentum).
         epochs: Numbers of epochs.
         num_train: Number of training examples, or `None` for all. Defaults to
             `500`.
         num_evaluation: Number of clean validation examples. Defaults to `400`.
         batch_size: Defaults to `64`.
+        num_classes: Numbers of classes, or `None` for all of a dataset.
+        imbalances: Ratios of the most frequent to the rarest class.
     """
 
     datasets: tuple[str, ...] = ("digits",)
@@ -82,3 +95,5 @@ class TaskSpace:
     num_train: int | None = 500
     num_evaluation: int = 400
     batch_size: int = 64
+    num_classes: tuple[int | None, ...] = (None,)
+    imbalances: tuple[float, ...] = (1.0,)

@@ -1,4 +1,4 @@
-"""The labelled images that a task can name, as arrays.
+"""The labelled data that a task can name, as arrays.
 
 Every set has two parts that never mix: the pool, from which a search draws
 training and validation examples, and the test part, which no search touches.
@@ -9,134 +9,113 @@ import functools
 
 import numpy as np
 
-# Images of sets whose images differ in size are resized to this.
-_RESIZED = (32, 32)
-_DIGITS_TEST_SIZE = 397
+from keras_arl.tasks import tables
+from keras_arl.tasks import tfds_data
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class ImageDataset:
-    """Labelled images in memory.
+class LabelledData:
+    """Labelled examples in memory.
 
     Args:
-        pool_images: uint8 array of shape `(n, height, width, channels)`.
+        pool_inputs: Array of shape `(n, ...)`: images of shape
+            `(n, height, width, channels)`, or features of shape `(n, size)`.
         pool_labels: int64 array of shape `(n,)`.
-        test_images: Images that no search may use.
+        test_inputs: Inputs that no search may use.
         test_labels: Their labels.
         num_classes: Number of classes.
-        white: Pixel value that is scaled to 1.0.
+        scale: What inputs are divided by before they are trained on.
     """
 
-    pool_images: np.ndarray
+    pool_inputs: np.ndarray
     pool_labels: np.ndarray
-    test_images: np.ndarray
+    test_inputs: np.ndarray
     test_labels: np.ndarray
     num_classes: int
-    white: int
+    scale: float = 1
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=16)
 def load_dataset(name):
     """Loads a dataset by name.
 
     Args:
-        name: `"digits"`, the 1,797 handwritten digits of 8x8 pixels that ship
-            with scikit-learn (no network needed), or the name of an
-            image-classification dataset of TFDS such as `"mnist"`, which is
-            downloaded at first use. The whole set is held in memory; images
-            that differ in size are resized to 32x32.
+        name: One of
+
+            * `"digits"` (8x8 images), `"breast_cancer"`, `"iris"` or `"wine"`
+              (tables), which ship with scikit-learn;
+            * an image-classification dataset of TFDS such as `"mnist"`; images
+              that differ in size are resized to 32x32;
+            * a text-classification dataset of TFDS such as `"imdb_reviews"`,
+              as counts of words and pairs of words, hashed to 1,024 numbers;
+            * of a set with several labels one, as `"trec:label-fine"`;
+            * two sets of images side by side, as `"mnist+mnist"`, where a
+              class is a pair of classes and each image is used once.
+
+            TFDS downloads a set at its first use. All of it is held in memory.
 
     Returns:
-        An `ImageDataset`. Its test part is TFDS's `test` split or, for a set
-        without one, the last fifth of `train`; of digits, 397 examples.
+        A `LabelledData`. Its test part is TFDS's `test` split or, for a set
+        without one, the last fifth of `train`; of scikit-learn's sets a fixed
+        random fifth or so (of digits, 397 examples).
 
     Raises:
         ValueError: If there is no such dataset, or it holds no labelled
-            images.
+            images or texts.
         RuntimeError: If TFDS cannot prepare it.
 
     Example:
 
-    >>> keras_arl.tasks.load_dataset("digits").pool_images.shape
+    >>> keras_arl.tasks.load_dataset("digits").pool_inputs.shape
     (1400, 8, 8, 1)
     """
-    return _load_digits() if name == "digits" else _load_tfds(name)
+    if "+" in name:
+        return _side_by_side(name)
+    if name in tables.NAMES:
+        return LabelledData(**tables.load(name))
+    return LabelledData(**tfds_data.load(name))
 
 
-def _load_digits():
-    import sklearn.datasets
-
-    digits = sklearn.datasets.load_digits()
-    images = digits.images.astype("uint8")[..., None]
-    labels = digits.target.astype("int64")
-    # The stored order goes writer by writer.
-    order = np.random.default_rng(0).permutation(len(labels))
-    test, pool = order[:_DIGITS_TEST_SIZE], order[_DIGITS_TEST_SIZE:]
-    return ImageDataset(
-        images[pool], labels[pool], images[test], labels[test], 10, white=16
-    )
-
-
-def _load_tfds(name):
-    import tensorflow_datasets as tfds
-
-    try:
-        builder = tfds.builder(name)
-    # A wrong name, version and syntax, in this order.
-    except (
-        tfds.core.registered.DatasetNotFoundError,
-        AssertionError,
-        ValueError,
-    ) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise ValueError(
-            f"Unknown dataset {name!r}: expected 'digits' or an "
-            "image-classification dataset of TFDS, which says: "
-            f"{reason}"
-        ) from error
-    except Exception as error:
-        raise RuntimeError(f"TFDS could not load {name!r}: {error}") from error
-    features = builder.info.features
-    if not (
-        hasattr(features, "keys")
-        and {"image", "label"} <= features.keys()
-        and isinstance(features["image"], tfds.features.Image)
-        and isinstance(features["label"], tfds.features.ClassLabel)
+def _side_by_side(name):
+    left_name, _, right_name = name.partition("+")
+    left, right = load_dataset(left_name), load_dataset(right_name)
+    same = left_name == right_name
+    if (
+        left.pool_inputs.ndim != 4
+        or left.scale != right.scale
+        or left.pool_inputs.shape[1::2] != right.pool_inputs.shape[1::2]
     ):
         raise ValueError(
-            f"TFDS dataset {name!r} is not one of labelled images. "
-            f"Received features: {features}"
+            "Sets side by side must both be of images, of one height and "
+            f"number of channels. Received: {name!r}"
         )
-    try:
-        builder.download_and_prepare()
-    except Exception as error:
-        raise RuntimeError(
-            f"TFDS could not download and prepare {name!r}: {error}"
-        ) from error
-    if "test" in builder.info.splits:
-        pool, test = "train", "test"
+    parts = {}
+    for part in ("pool", "test"):
+        sides = [
+            (getattr(side, f"{part}_inputs"), getattr(side, f"{part}_labels"))
+            for side in (left, right)
+        ]
+        parts[f"{part}_inputs"], parts[f"{part}_labels"] = _pair(
+            *sides, same, right.num_classes
+        )
+    return LabelledData(
+        **parts,
+        num_classes=left.num_classes * right.num_classes,
+        scale=left.scale,
+    )
+
+
+def _pair(left, right, same, num_right):
+    """Images and labels side by side, each image at most once."""
+    # A fixed order that mixes the classes; stored orders may go by class.
+    rng = np.random.default_rng(0)
+    left_order = rng.permutation(len(left[1]))
+    if same:
+        half = len(left_order) // 2
+        left_order, right_order = left_order[:half], left_order[half:]
     else:
-        pool, test = "train[:80%]", "train[80%:]"
-    return ImageDataset(
-        *_read_split(builder, pool),
-        *_read_split(builder, test),
-        features["label"].num_classes,
-        white=255,
-    )
-
-
-def _read_split(builder, split):
-    import tensorflow as tf
-
-    def to_pair(example):
-        image = example["image"]
-        if None in builder.info.features["image"].shape:
-            resized = tf.image.resize(tf.cast(image, tf.float32), _RESIZED)
-            image = tf.cast(tf.round(resized), tf.uint8)
-        return image, example["label"]
-
-    dataset = builder.as_dataset(split=split).map(
-        to_pair, num_parallel_calls=tf.data.AUTOTUNE
-    )
-    images, labels = zip(*dataset.as_numpy_iterator(), strict=True)
-    return np.stack(images), np.asarray(labels, dtype="int64")
+        right_order = rng.permutation(len(right[1]))
+    count = min(len(left_order), len(right_order))
+    left_order, right_order = left_order[:count], right_order[:count]
+    images = np.concatenate([left[0][left_order], right[0][right_order]], 2)
+    return images, left[1][left_order] * num_right + right[1][right_order]

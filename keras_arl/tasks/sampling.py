@@ -9,6 +9,8 @@ from keras_arl.tasks.building import build_task
 from keras_arl.tasks.config import TaskConfig
 from keras_arl.tasks.config import TaskSpace
 
+_WHICH_SPACE = 0x73706163
+
 
 def sample_task(seed, space=None):
     """Samples the configuration of a task.
@@ -34,7 +36,7 @@ def sample_task(seed, space=None):
         return options[rng.integers(len(options))]
 
     noise_name, noise_rate = choose(space.noises)
-    optimizer, learning_rate = choose(space.optimizers)
+    optimizer, learning_rate, *momentum = choose(space.optimizers)
     return TaskConfig(
         dataset=choose(space.datasets),
         num_train=space.num_train,
@@ -48,6 +50,9 @@ def sample_task(seed, space=None):
         epochs=choose(space.epochs),
         batch_size=space.batch_size,
         seed=seed,
+        momentum=momentum[0] if momentum else 0.0,
+        num_classes=choose(space.num_classes),
+        imbalance=choose(space.imbalances),
     )
 
 
@@ -63,7 +68,8 @@ class SampledTasks:
     """The tasks of a search: a function from a seed to a new `Task`.
 
     Args:
-        space: The `TaskSpace` to sample from.
+        space: The `TaskSpace` to sample from, or a tuple of them, of which
+            each task chooses one first.
 
     Example:
 
@@ -73,11 +79,30 @@ class SampledTasks:
     10
     """
 
-    space: TaskSpace = dataclasses.field(default_factory=TaskSpace)
+    space: TaskSpace | tuple[TaskSpace, ...] = dataclasses.field(
+        default_factory=TaskSpace
+    )
 
     def __call__(self, seed):
-        return build_task(sample_task(seed, self.space))
+        return build_task(self.sample(seed))
+
+    def sample(self, seed):
+        """The configuration of a task.
+
+        Args:
+            seed: Non-negative integer.
+
+        Returns:
+            A `TaskConfig`.
+        """
+        if isinstance(self.space, TaskSpace):
+            return sample_task(seed, self.space)
+        # Its stream is not one of the choices within a space.
+        rng = np.random.default_rng([seed, _WHICH_SPACE])
+        return sample_task(seed, self.space[rng.integers(len(self.space))])
 
     def get_config(self):
-        """The space as a dictionary, by which a resumed search is checked."""
-        return dataclasses.asdict(self.space)
+        """The spaces as plain values, by which a resumed search is checked."""
+        if isinstance(self.space, TaskSpace):
+            return dataclasses.asdict(self.space)
+        return [dataclasses.asdict(space) for space in self.space]

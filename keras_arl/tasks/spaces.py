@@ -1,0 +1,123 @@
+"""The broad collection of tasks that ARL is searched on."""
+
+import dataclasses
+
+from keras_arl.tasks.architectures import sample_architectures
+from keras_arl.tasks.config import TaskSpace
+
+_SYMMETRIC = tuple(("symmetric", rate) for rate in (0.0, 0.2, 0.4, 0.6, 0.8))
+_STRUCTURED = (
+    ("pair_flip", 0.2),
+    ("pair_flip", 0.45),
+    ("instance_dependent", 0.2),
+    ("instance_dependent", 0.4),
+)
+_MAPPED = (("asymmetric", 0.2), ("asymmetric", 0.4))
+_MILD = (
+    ("symmetric", 0.0),
+    ("symmetric", 0.2),
+    ("symmetric", 0.4),
+    ("pair_flip", 0.2),
+    ("instance_dependent", 0.2),
+)
+_OPTIMIZERS = (
+    ("adam", 0.001),
+    ("adam", 0.003),
+    ("sgd", 0.01, 0.9),
+    ("sgd", 0.05, 0.9),
+)
+# Few networks, so that their compiled programs serve many tasks.
+_MLPS = sample_architectures(8, seed=0, families=("mlp",))
+_CNNS = sample_architectures(4, seed=0, families=("cnn",))
+
+
+def broad_spaces():
+    """Images, text and tables, 2 to 100 classes, and many kinds of noise.
+
+    Small sets with up to four in five labels wrong at random, or nearly half
+    of them by similarity; unbalanced classes; a hundred classes; sparse text;
+    trainings long enough for a network to learn wrong labels by heart. MNIST
+    and TREC are TFDS's, everything else ships with scikit-learn.
+
+    Returns:
+        A tuple of `TaskSpace`, for `SampledTasks`.
+
+    Example:
+
+    >>> tasks = keras_arl.tasks.SampledTasks(keras_arl.tasks.broad_spaces())
+    >>> tasks.sample(seed=4).dataset
+    'digits'
+    """
+    digits = TaskSpace(
+        datasets=("digits",),
+        noises=_SYMMETRIC + _STRUCTURED + _MAPPED,
+        architectures=_MLPS + _CNNS,
+        optimizers=_OPTIMIZERS,
+        epochs=(30, 60),
+        num_train=800,
+        num_classes=(None, None, 5),
+    )
+    unbalanced_digits = dataclasses.replace(
+        digits, noises=_MILD, imbalances=(10.0, 50.0)
+    )
+    mnist = TaskSpace(
+        datasets=("mnist",),
+        noises=_SYMMETRIC + _STRUCTURED + _MAPPED,
+        architectures=_MLPS,
+        optimizers=_OPTIMIZERS,
+        epochs=(20, 40),
+        num_train=2000,
+        num_evaluation=1000,
+    )
+    unbalanced_mnist = dataclasses.replace(
+        mnist, noises=_MILD, imbalances=(10.0, 50.0)
+    )
+    mnist_images = dataclasses.replace(
+        mnist, architectures=_CNNS, epochs=(15,), num_train=1000
+    )
+    hundred_classes = dataclasses.replace(
+        mnist,
+        datasets=("mnist+mnist",),
+        noises=_MILD,
+        epochs=(20,),
+        num_train=3000,
+        num_classes=(None, None, 20),
+    )
+    questions = TaskSpace(
+        datasets=("trec:label-coarse", "trec:label-fine"),
+        noises=_SYMMETRIC[:4] + _STRUCTURED,
+        architectures=_MLPS,
+        optimizers=_OPTIMIZERS,
+        epochs=(10, 30),
+        num_train=2000,
+        num_evaluation=1000,
+    )
+    few_questions = dataclasses.replace(
+        questions, noises=_MILD, num_train=500, epochs=(30,), imbalances=(1.0, 10.0)
+    )
+    tables = TaskSpace(
+        datasets=("breast_cancer",),
+        noises=_MILD,
+        architectures=_MLPS,
+        optimizers=_OPTIMIZERS,
+        epochs=(30, 60),
+        num_train=250,
+        num_evaluation=200,
+        batch_size=32,
+    )
+    small_tables = dataclasses.replace(
+        tables, datasets=("iris",), num_train=60, num_evaluation=60
+    )
+    return (
+        digits,
+        unbalanced_digits,
+        mnist,
+        unbalanced_mnist,
+        mnist_images,
+        hundred_classes,
+        questions,
+        questions,
+        few_questions,
+        tables,
+        small_tables,
+    )

@@ -1,0 +1,127 @@
+"""Labelled images and texts of TFDS."""
+
+import numpy as np
+
+# Images of sets whose images differ in size are resized to this.
+_RESIZED = (32, 32)
+_NUM_FEATURES = 1024
+_LONGEST_NGRAM = 2
+
+
+def load(name):
+    """The fields of a `LabelledData`, a dictionary."""
+    name, _, label = name.partition(":")
+    builder = _builder(name)
+    features = builder.info.features
+    kind, key = _find_input(name, features)
+    label = _find_label(name, features, label)
+    try:
+        builder.download_and_prepare()
+    except Exception as error:
+        raise RuntimeError(
+            f"TFDS could not download and prepare {name!r}: {error}"
+        ) from error
+    if "test" in builder.info.splits:
+        splits = {"pool": "train", "test": "test"}
+    else:
+        splits = {"pool": "train[:80%]", "test": "train[80%:]"}
+    read = _read_images if kind == "image" else _read_texts
+    fields = {
+        "num_classes": features[label].num_classes,
+        "scale": 255 if kind == "image" else 1,
+    }
+    for part, split in splits.items():
+        inputs, labels = read(builder, split, key, label)
+        fields[f"{part}_inputs"], fields[f"{part}_labels"] = inputs, labels
+    return fields
+
+
+def _builder(name):
+    import tensorflow_datasets as tfds
+
+    try:
+        return tfds.builder(name)
+    # A wrong name, version and syntax, in this order.
+    except (
+        tfds.core.registered.DatasetNotFoundError,
+        AssertionError,
+        ValueError,
+    ) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(
+            f"Unknown dataset {name!r}: expected 'digits' or an "
+            "image-classification dataset of TFDS, which says: "
+            f"{reason}"
+        ) from error
+    except Exception as error:
+        raise RuntimeError(f"TFDS could not load {name!r}: {error}") from error
+
+
+def _find_input(name, features):
+    """The kind of the inputs, `"image"` or `"text"`, and their key."""
+    import tensorflow_datasets as tfds
+
+    if hasattr(features, "keys"):
+        for key, feature in features.items():
+            if isinstance(feature, tfds.features.Image):
+                return "image", key
+        for key, feature in features.items():
+            if isinstance(feature, tfds.features.Text):
+                return "text", key
+    raise ValueError(
+        f"TFDS dataset {name!r} is not one of labelled images or texts. "
+        f"Received features: {features}"
+    )
+
+
+def _find_label(name, features, label):
+    import tensorflow_datasets as tfds
+
+    labels = [
+        key
+        for key, feature in features.items()
+        if isinstance(feature, tfds.features.ClassLabel)
+    ]
+    if label in labels:
+        return label
+    if not label and "label" in labels:
+        return "label"
+    if not label and len(labels) == 1:
+        return labels[0]
+    raise ValueError(
+        f"TFDS dataset {name!r} has the labels {labels}, of which one is named "
+        f"as '{name}:{(labels or ['label'])[0]}'. Received: {label!r}"
+    )
+
+
+def _read_images(builder, split, key, label):
+    import tensorflow as tf
+
+    def to_pair(example):
+        image = example[key]
+        if None in builder.info.features[key].shape:
+            resized = tf.image.resize(tf.cast(image, tf.float32), _RESIZED)
+            image = tf.cast(tf.round(resized), tf.uint8)
+        return image, example[label]
+
+    dataset = builder.as_dataset(split=split).map(
+        to_pair, num_parallel_calls=tf.data.AUTOTUNE
+    )
+    images, labels = zip(*dataset.as_numpy_iterator(), strict=True)
+    return np.stack(images), np.asarray(labels, dtype="int64")
+
+
+def _read_texts(builder, split, key, label):
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    examples = list(builder.as_dataset(split=split).as_numpy_iterator())
+    vectorizer = HashingVectorizer(
+        n_features=_NUM_FEATURES,
+        ngram_range=(1, _LONGEST_NGRAM),
+        alternate_sign=False,
+        norm=None,
+        dtype=np.float32,
+    )
+    texts = [example[key].decode("utf-8", "replace") for example in examples]
+    labels = np.asarray([example[label] for example in examples], "int64")
+    return vectorizer.transform(texts).toarray(), labels
