@@ -26,6 +26,18 @@ def taylor_cross_entropy(order):
     return [*theta, center, 0.0]
 
 
+def linear(order):
+    """The vector of -2 y p.
+
+    Of a class-aware loss: generalised cross-entropy of q = log 2 / log C, with
+    the gradient of cross-entropy at uniform predictions.
+    """
+    theta = [
+        -2.0 if pair == (1, 1) else 0.0 for pair in polynomial.exponents(order)
+    ]
+    return [*theta, 0.5, 0.0]
+
+
 def to_loss(vector, order, **kwargs):
     """The `TaylorLoss` of a vector; `kwargs` are its other arguments."""
     count = polynomial.num_coefficients(order)

@@ -55,7 +55,9 @@ def broad_spaces():
         optimizers=_OPTIMIZERS,
         epochs=(30, 60),
         num_train=800,
-        num_classes=(None, None, 5),
+    )
+    few_digits = dataclasses.replace(
+        digits, num_train=250, num_evaluation=150, num_classes=(3, 5)
     )
     unbalanced_digits = dataclasses.replace(
         digits, noises=_MILD, imbalances=(10.0, 50.0)
@@ -81,7 +83,7 @@ def broad_spaces():
         noises=_MILD,
         epochs=(20,),
         num_train=3000,
-        num_classes=(None, None, 20),
+        num_classes=(None, 20),
     )
     questions = TaskSpace(
         datasets=("trec:label-coarse", "trec:label-fine"),
@@ -93,7 +95,11 @@ def broad_spaces():
         num_evaluation=1000,
     )
     few_questions = dataclasses.replace(
-        questions, noises=_MILD, num_train=500, epochs=(30,), imbalances=(1.0, 10.0)
+        questions,
+        noises=_MILD,
+        num_train=500,
+        epochs=(30,),
+        imbalances=(1.0, 10.0),
     )
     tables = TaskSpace(
         datasets=("breast_cancer",),
@@ -110,10 +116,12 @@ def broad_spaces():
     )
     return (
         digits,
+        few_digits,
         unbalanced_digits,
         mnist,
         unbalanced_mnist,
         mnist_images,
+        hundred_classes,
         hundred_classes,
         questions,
         questions,

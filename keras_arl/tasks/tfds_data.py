@@ -1,16 +1,21 @@
 """Labelled images and texts of TFDS."""
 
+import re
+
 import numpy as np
+
+from keras_arl.tasks import tables
 
 # Images of sets whose images differ in size are resized to this.
 _RESIZED = (32, 32)
 _NUM_FEATURES = 1024
 _LONGEST_NGRAM = 2
+_VERSION = re.compile(r"[\d*]+\.[\d*]+\.[\d*]+")
 
 
 def load(name):
     """The fields of a `LabelledData`, a dictionary."""
-    name, _, label = name.partition(":")
+    name, label = _split(name)
     builder = _builder(name)
     features = builder.info.features
     kind, key = _find_input(name, features)
@@ -36,6 +41,14 @@ def load(name):
     return fields
 
 
+def _split(name):
+    """The name for TFDS, which may end with a version, and the label's."""
+    head, _, last = name.rpartition(":")
+    if not head or _VERSION.fullmatch(last):
+        return name, ""
+    return head, last
+
+
 def _builder(name):
     import tensorflow_datasets as tfds
 
@@ -49,9 +62,9 @@ def _builder(name):
     ) as error:
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(
-            f"Unknown dataset {name!r}: expected 'digits' or an "
-            "image-classification dataset of TFDS, which says: "
-            f"{reason}"
+            f"Unknown dataset {name!r}: expected one of "
+            f"{', '.join(tables.NAMES)}, or an image or text classification "
+            f"dataset of TFDS, which says: {reason}"
         ) from error
     except Exception as error:
         raise RuntimeError(f"TFDS could not load {name!r}: {error}") from error

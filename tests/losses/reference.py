@@ -4,16 +4,23 @@ import keras
 import numpy as np
 
 
-def taylor(theta, center, order, targets, probabilities):
+def taylor(theta, center, order, targets, probabilities, class_aware=False):
     """The definition, term by term; targets one-hot or soft, (..., C)."""
     theta = iter(np.asarray(theta, "float64"))
-    p = np.asarray(probabilities, "float64") - center[0]
-    y = np.asarray(targets, "float64") - center[1]
+    p = np.asarray(probabilities, "float64")
+    y = np.asarray(targets, "float64")
+    weight, scale = 1.0, 1.0
+    if class_aware:
+        num_classes = p.shape[-1]
+        weight = np.where(y == 1, 1.0, y + (1 - y) / (num_classes - 1))
+        scale = np.log2(num_classes)
+        p = p ** (1 / scale)
     total = np.zeros(p.shape[:-1])
     for i in range(1, order + 1):
         for j in range(order - i + 1):
-            total += next(theta) * np.sum(p**i * y**j, axis=-1)
-    return total
+            term = (p - center[0]) ** i * (y - center[1]) ** j
+            total += next(theta) * np.sum(weight * term, axis=-1)
+    return scale * total
 
 
 def value_and_gradient(function, x):

@@ -11,12 +11,16 @@ from tests.losses.reference import to_numpy
 from tests.losses.reference import value_and_gradient
 
 
+@pytest.mark.parametrize("class_aware", [False, True])
 @pytest.mark.parametrize("num_classes", [2, 3, 10, 100])
-def test_closed_form_agrees_with_the_gradient(rng, num_classes):
+def test_closed_form_agrees_with_the_gradient(rng, num_classes, class_aware):
     verdicts = []
     for _ in range(20):
         loss = TaylorLoss(
-            rng.normal(size=10), center=rng.normal(size=2), from_logits=True
+            rng.normal(size=10),
+            center=rng.normal(size=2),
+            class_aware=class_aware,
+            from_logits=True,
         )
         _, gradient = value_and_gradient(
             lambda logits, loss=loss: loss(np.array([1]), logits),

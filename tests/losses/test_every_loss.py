@@ -32,7 +32,7 @@ def paper(name):
     if name == "arl":
         arl = losses.ARL()
         return lambda y, p: taylor(
-            arl.coefficients, arl.center, arl.order, y, p
+            arl.coefficients, arl.center, arl.order, y, p, arl.class_aware
         )
     return PAPERS[name]
 

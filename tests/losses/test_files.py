@@ -26,11 +26,29 @@ def test_load_reads_what_save_wrote(path):
     assert json.loads(path.read_text())["provenance"] == {"seed": 7}
 
 
+def test_class_aware_losses_come_back(tmp_path):
+    path = tmp_path / "loss.json"
+    losses.save(TaylorLoss(THETA, order=3, class_aware=True), path)
+    assert losses.load(path).class_aware
+    # A version that knows no such loss must not read it as another.
+    assert json.loads(path.read_text())["version"] == 2
+
+
+def test_files_of_the_first_version_are_read(path):
+    content = json.loads(path.read_text())
+    del content["class_aware"]
+    path.write_text(json.dumps({**content, "version": 1}))
+    loss = losses.load(path)
+    assert loss.coefficients == THETA
+    assert not loss.class_aware
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"format": "other"}, "not a loss file"),
-        ({"version": 2}, "version 2.*reads version 1"),
+        ({"version": 3}, "version 3.*reads versions 1 and 2"),
+        ({"class_aware": 1}, "class_aware must be true or false.*1"),
         ({"coefficients": [1.0]}, "6 finite numbers"),
         ({"coefficients": [None] * 6}, "6 finite numbers"),
         ({"coefficients": [np.nan] * 6}, "6 finite numbers"),

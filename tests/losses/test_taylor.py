@@ -28,13 +28,21 @@ def batch(rng, size=6, num_classes=5):
 
 def reference(loss, targets, probabilities):
     return taylor(
-        loss.coefficients, loss.center, loss.order, targets, probabilities
+        loss.coefficients,
+        loss.center,
+        loss.order,
+        targets,
+        probabilities,
+        loss.class_aware,
     )
 
 
+@pytest.mark.parametrize("class_aware", [False, True])
 @pytest.mark.parametrize("order", ORDERS)
-def test_matches_the_definition_for_every_form_of_labels(rng, order):
-    loss = make(rng, order, reduction=None)
+def test_matches_the_definition_for_every_form_of_labels(
+    rng, order, class_aware
+):
+    loss = make(rng, order, class_aware=class_aware, reduction=None)
     labels, one_hot, p = batch(rng)
     soft = rng.dirichlet(np.ones(5), size=6)
     expected = reference(loss, one_hot, p)
@@ -58,13 +66,14 @@ def test_hand_computed_value():
     )
 
 
+@pytest.mark.parametrize("class_aware", [False, True])
 @pytest.mark.parametrize("num_classes", [2, 1000, 10_000])
-def test_class_counts(rng, num_classes):
-    loss = make(rng, reduction=None)
+def test_class_counts(rng, num_classes, class_aware):
+    loss = make(rng, class_aware=class_aware, reduction=None)
     labels, one_hot, p = batch(rng, 3, num_classes)
     expected = reference(loss, one_hot, p)
     scale = max(1.0, np.abs(expected).max())
-    np.testing.assert_allclose(loss(labels, p), expected, atol=1e-5 * scale)
+    np.testing.assert_allclose(loss(labels, p), expected, atol=3e-5 * scale)
 
 
 def test_sequences(rng):
@@ -82,10 +91,15 @@ def test_as_many_examples_as_classes_is_not_ambiguous(rng):
     np.testing.assert_allclose(loss(labels, p), loss(one_hot, p), atol=2e-5)
 
 
-def test_logits_equal_probabilities(rng):
-    loss = make(rng, reduction=None)
+@pytest.mark.parametrize("class_aware", [False, True])
+def test_logits_equal_probabilities(rng, class_aware):
+    loss = make(rng, class_aware=class_aware, reduction=None)
     from_logits = TaylorLoss(
-        loss.coefficients, loss.center, from_logits=True, reduction=None
+        loss.coefficients,
+        loss.center,
+        class_aware=class_aware,
+        from_logits=True,
+        reduction=None,
     )
     logits = rng.normal(size=(6, 5)) * 5
     labels = rng.integers(5, size=6)
@@ -120,8 +134,70 @@ def test_gradients_equal_finite_differences(rng, kind, one_hot):
         assert gradient[index] == pytest.approx(numeric, abs=1e-4)
 
 
-def test_gradients_through_logits_are_finite_at_saturation(rng):
-    loss = make(rng, from_logits=True)
+def test_two_classes_are_class_aware_anyway(rng):
+    plain = make(rng, reduction=None)
+    aware = TaylorLoss(
+        plain.coefficients, plain.center, class_aware=True, reduction=None
+    )
+    labels, _, p = batch(rng, num_classes=2)
+    np.testing.assert_allclose(aware(labels, p), plain(labels, p), rtol=1e-4)
+
+
+def test_a_class_aware_loss_is_a_gce():
+    # Of q = log 2 / log C; a constant apart, and twice as steep.
+    loss = TaylorLoss([0, -2, 0], (0, 0), 2, class_aware=True, reduction=None)
+    p = np.array([[0.1, 0.2, 0.3, 0.4], [0.7, 0.1, 0.1, 0.1]])
+    labels = np.array([0, 0])
+    np.testing.assert_allclose(
+        loss(labels, p), -2 * np.sqrt([0.1, 0.7]) / 0.5, rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("num_classes", [3, 10, 100, 1000])
+def test_a_class_aware_gradient_at_uniform_predictions(num_classes):
+    aware, plain = (
+        TaylorLoss([0, -2, 0], order=2, class_aware=flag, from_logits=True)
+        for flag in (True, False)
+    )
+    logits = np.zeros((1, num_classes))
+    (_, gradient), (_, small) = (
+        value_and_gradient(lambda x, loss=loss: loss(np.array([0]), x), logits)
+        for loss in (aware, plain)
+    )
+    # Cross-entropy's.
+    expected = np.full(num_classes, 1 / num_classes)
+    expected[0] -= 1
+    np.testing.assert_allclose(gradient[0], expected, atol=1e-5)
+    np.testing.assert_allclose(small[0], 2 * expected / num_classes, atol=1e-5)
+
+
+@pytest.mark.parametrize("class_aware", [False, True])
+@pytest.mark.parametrize("one_hot", [False, True])
+def test_gradients_through_logits_equal_finite_differences(
+    rng, one_hot, class_aware
+):
+    loss = make(rng, class_aware=class_aware, from_logits=True, reduction="sum")
+    labels = np.array([0, 2, 2])
+    targets = np.eye(4)[labels]
+    logits = rng.normal(size=(3, 4))
+
+    def exact(x):
+        p = np.exp(x) / np.exp(x).sum(-1, keepdims=True)
+        return reference(loss, targets, p).sum()
+
+    _, gradient = value_and_gradient(
+        lambda x: loss(targets if one_hot else labels, x), logits
+    )
+    for index in np.ndindex(logits.shape):
+        step = np.zeros_like(logits)
+        step[index] = 1e-5
+        numeric = (exact(logits + step) - exact(logits - step)) / 2e-5
+        assert gradient[index] == pytest.approx(numeric, abs=1e-3)
+
+
+@pytest.mark.parametrize("class_aware", [False, True])
+def test_gradients_through_logits_are_finite_at_saturation(rng, class_aware):
+    loss = make(rng, class_aware=class_aware, from_logits=True)
     logits = np.array([[1e4, 0.0, -1e4], [-1e4, 1e4, 1e4]])
     value, gradient = value_and_gradient(
         lambda x: loss(np.array([1, 0]), x), logits
@@ -526,6 +602,16 @@ def test_latex_expression():
         r"+ 1 \cdot 10^{-7}\,p_c^{2} \right]"
     )
     assert TaylorLoss([0], order=1).expression() == "L = sum_c [ 0 ]"
+    aware = TaylorLoss([0, -2, 0], order=2, class_aware=True)
+    assert aware.expression() == (
+        "L = 1/q sum_c w_c [ -2 u_c y_c ], u_c = p_c^q, q = log 2 / log C, "
+        "w_c = y_c + (1 - y_c) / (C - 1)"
+    )
+    assert aware.expression("latex") == (
+        r"L = \frac{1}{q} \sum_c w_c \left[ -2\,u_c\,y_c \right], "
+        r"\quad u_c = p_c^q, \quad q = \frac{\log 2}{\log C}, "
+        r"\quad w_c = y_c + \frac{1 - y_c}{C - 1}"
+    )
     with pytest.raises(ValueError, match="'text' or 'latex'"):
         loss.expression("html")
 

@@ -12,11 +12,13 @@ from keras_arl.tasks import SampledTasks
 from keras_arl.tasks import Task
 from keras_arl.tasks import TaskSpace
 from keras_arl.tasks import TrainingDivergedError
+from keras_arl.tasks import broad_spaces
 from keras_arl.tasks import build_task
 from keras_arl.tasks import fitting
 from keras_arl.tasks import load_dataset
 from keras_arl.tasks import sample_architectures
 from keras_arl.tasks import sample_task
+from keras_arl.tasks.seeds import derive_seeds
 
 
 def batches(task):
@@ -27,7 +29,7 @@ def batches(task):
 def true_label():
     """The clean label of an image of digits, by its pixels."""
     digits = load_dataset("digits")
-    images = np.concatenate([digits.pool_images, digits.test_images])
+    images = np.concatenate([digits.pool_inputs, digits.test_inputs])
     labels = np.concatenate([digits.pool_labels, digits.test_labels])
     scaled = images.astype("float32") / 16
     return {x.tobytes(): y for x, y in zip(scaled, labels, strict=True)}
@@ -64,7 +66,7 @@ def test_training_and_evaluation_examples_never_overlap(seed, evaluation):
     assert not train & evaluated
     pool = {
         image.tobytes()
-        for image in load_dataset("digits").pool_images.astype("float32") / 16
+        for image in load_dataset("digits").pool_inputs.astype("float32") / 16
     }
     assert train <= pool
     assert (evaluated <= pool) == (evaluation == "validation")
@@ -330,3 +332,146 @@ def test_data_of_the_wrong_kind(change, message):
     settings = {"train": pair, "validation": pair, **change}
     with pytest.raises(ValueError, match=message):
         Task(build_model=lambda: None, num_classes=2, **settings)
+
+
+def test_a_choice_of_classes():
+    config = dataclasses.replace(
+        sample_task(1),
+        num_classes=4,
+        noise="symmetric",
+        noise_rate=0.0,
+        num_train=300,
+        num_evaluation=100,
+    )
+    task = build_task(config)
+    assert task.num_classes == 4
+    assert task.build_model().output_shape == (None, 4)
+    old = {}
+    clean = true_label()
+    for x, y in (task.train, task.validation):
+        for image, label in zip(x, y, strict=True):
+            old.setdefault(int(label), set()).add(clean[image.tobytes()])
+    # One of the dataset's classes each, in its order.
+    assert sorted(old) == [0, 1, 2, 3]
+    assert all(len(classes) == 1 for classes in old.values())
+    chosen = [classes.pop() for _, classes in sorted(old.items())]
+    assert chosen == sorted(chosen)
+    others = build_task(dataclasses.replace(config, seed=2))
+    assert {clean[x.tobytes()] for x in others.train[0]} != set(chosen)
+    with pytest.raises(ValueError, match=r"10 classes.*num_classes=11"):
+        build_task(dataclasses.replace(config, num_classes=11))
+
+
+def test_asymmetric_noise_among_a_choice_of_classes():
+    clean = true_label()
+    flips = set()
+    for seed in range(6):
+        config = dataclasses.replace(
+            sample_task(seed),
+            num_classes=5,
+            noise="asymmetric",
+            noise_rate=0.45,
+            num_train=300,
+            num_evaluation=100,
+        )
+        task = build_task(config)
+        x, y = task.train
+        classes = sorted({clean[image.tobytes()] for image in x})
+        flips |= {
+            (clean[image.tobytes()], classes[label])
+            for image, label in zip(x, y, strict=True)
+            if clean[image.tobytes()] != classes[label]
+        }
+    assert flips
+    assert flips <= set(noise.MNIST_MAPPING.items())
+
+
+def test_unbalanced_classes():
+    config = dataclasses.replace(
+        sample_task(0),
+        noise="symmetric",
+        noise_rate=0.0,
+        num_train=500,
+        num_evaluation=400,
+    )
+    balanced = build_task(config)
+    task = build_task(dataclasses.replace(config, imbalance=20.0))
+    counts = np.sort(np.bincount(task.train[1], minlength=10))
+    assert counts.sum() == 500
+    # Draws without replacement exhaust the most frequent classes.
+    assert counts[0] < 20
+    assert counts[-1] > 80
+    for mine, theirs in zip(task.validation, balanced.validation, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    train = {image.tobytes() for image in task.train[0]}
+    assert not train & {image.tobytes() for image in task.validation[0]}
+    with pytest.raises(ValueError, match=r"at least 1.*imbalance=0\.5"):
+        build_task(dataclasses.replace(config, imbalance=0.5))
+
+
+def test_instance_dependent_noise():
+    config = dataclasses.replace(
+        sample_task(0), noise="instance_dependent", noise_rate=0.4
+    )
+    x, y = build_task(config).train
+    clean = true_label()
+    true = np.array([clean[image.tobytes()] for image in x])
+    assert np.mean(true != y) == pytest.approx(0.4, abs=0.08)
+    expected, _ = noise.instance_dependent_labels(
+        x, true, 0.4, 10, derive_seeds(config.seed, 2)[1]
+    )
+    np.testing.assert_array_equal(y, expected)
+
+
+def test_momentum():
+    space = TaskSpace(optimizers=(("sgd", 0.1, 0.9), ("adam", 0.01)))
+    for seed in range(8):
+        config = sample_task(seed, space)
+        optimizer = build_task(config).optimizer
+        assert float(optimizer.learning_rate) == pytest.approx(
+            config.learning_rate
+        )
+        if config.optimizer == "sgd":
+            assert optimizer.momentum == config.momentum == 0.9
+        else:
+            assert config.momentum == 0
+
+
+def test_tasks_of_several_spaces():
+    spaces = (
+        TaskSpace(noises=(("symmetric", 0.1),)),
+        TaskSpace(
+            datasets=("iris",),
+            families=("mlp",),
+            num_train=60,
+            num_evaluation=40,
+        ),
+    )
+    tasks = SampledTasks(spaces)
+    configs = [tasks.sample(seed) for seed in range(40)]
+    assert configs == [SampledTasks(spaces).sample(seed) for seed in range(40)]
+    share = np.mean([config.dataset == "iris" for config in configs])
+    assert 0.25 < share < 0.75
+    seed = [config.dataset for config in configs].index("iris")
+    assert tasks(seed).train[0].shape == (60, 4)
+    assert json.loads(json.dumps(tasks.get_config()))[1]["datasets"] == ["iris"]
+
+
+def test_broad_tasks_hold_what_they_promise():
+    tasks = SampledTasks(broad_spaces())
+    configs = [tasks.sample(seed) for seed in range(400)]
+    kinds = {config.noise for config in configs}
+    assert kinds == {
+        "symmetric", "pair_flip", "asymmetric", "instance_dependent",
+    }  # fmt: skip
+    assert max(config.noise_rate for config in configs) == 0.8
+    assert {config.num_classes for config in configs} == {None, 3, 5, 20}
+    assert {config.imbalance for config in configs} == {1, 10, 50}
+    assert {config.momentum for config in configs} == {0, 0.9}
+    assert {config.architecture.family for config in configs} == {"mlp", "cnn"}
+    # What the loss is measured on later is not among them.
+    named = " ".join(sorted({config.dataset for config in configs}))
+    assert named == (
+        "breast_cancer digits iris mnist mnist+mnist trec:label-coarse "
+        "trec:label-fine"
+    )
