@@ -5,7 +5,6 @@ import math
 import typing
 
 import keras
-import numpy as np
 
 from keras_arl.tasks import batches
 
@@ -81,10 +80,10 @@ def fit(model, data, epochs, last_epochs):
         model: A compiled `keras.Model`.
         data: A `FitData`.
         epochs: Number of epochs.
-        last_epochs: Number of last epochs whose accuracies are averaged.
+        last_epochs: Number of last epochs that are evaluated.
 
     Returns:
-        Mean accuracy on the validation data, a float.
+        The accuracy on the validation data after each of them, a list.
 
     Raises:
         TrainingDivergedError: If a loss is not finite.
@@ -106,7 +105,7 @@ def fit(model, data, epochs, last_epochs):
     ).history
     for name in ("loss", "val_loss"):
         check_finite(name, history.get(name, ()), epochs)
-    return float(np.mean(history["val_accuracy"]))
+    return [float(accuracy) for accuracy in history["val_accuracy"]]
 
 
 def check_finite(name, losses, epochs):
@@ -125,13 +124,20 @@ def check_finite(name, losses, epochs):
             )
 
 
-def check_last_epochs(last_epochs, epochs):
-    """Raises a `ValueError` unless `last_epochs` is in 1..epochs."""
+def checked_last_epochs(last_epochs, epochs):
+    """The number of last epochs to evaluate, all where it is `None`.
+
+    Raises:
+        ValueError: If it is not in 1..epochs.
+    """
+    if last_epochs is None:
+        return epochs
     if not 1 <= last_epochs <= epochs:
         raise ValueError(
             f"`last_epochs` must be in 1..{epochs}, the epochs of "
             f"the task. Received: last_epochs={last_epochs}"
         )
+    return last_epochs
 
 
 class _StopWhenDiverged(keras.callbacks.Callback):

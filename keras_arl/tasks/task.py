@@ -137,7 +137,25 @@ class Task:
                 validation data, is not finite.
             ValueError: If `last_epochs` is not in 1..epochs.
         """
-        fitting.check_last_epochs(last_epochs, self.epochs)
+        return float(np.mean(self.accuracies(loss, last_epochs)))
+
+    def accuracies(self, loss, last_epochs=None):
+        """As `evaluate`, but returns the accuracy after each epoch.
+
+        Args:
+            loss: Anything that `model.compile` takes as a loss.
+            last_epochs: Number of last epochs that are evaluated. Defaults to
+                `None`: all.
+
+        Returns:
+            A list of floats, one per epoch that is evaluated.
+
+        Raises:
+            TrainingDivergedError: If the training loss, or the loss on the
+                validation data, is not finite.
+            ValueError: If `last_epochs` is not in 1..epochs.
+        """
+        last_epochs = fitting.checked_last_epochs(last_epochs, self.epochs)
         data = fitting.data_of(self)
         model = fitting.compiled_model(self, loss)
         return fitting.fit(model, data, self.epochs, last_epochs)

@@ -28,7 +28,7 @@ class FitProgram:
         self._model = built_model(task, self._loss, steps_per_execution=steps)
 
     def run(self, task, prepared, loss, last_epochs):
-        """Trains with a loss and returns its clean accuracy."""
+        """Trains with a loss; returns the clean accuracy after each epoch."""
         keys.assign_loss(self._loss, loss)
         prepared.start.assign_to(self._model)
         return fitting.fit(

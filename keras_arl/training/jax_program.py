@@ -81,7 +81,7 @@ class JaxProgram:
         self._width = 0
 
     def run(self, task, prepared, loss, last_epochs):
-        """Trains with a loss and returns its clean accuracy."""
+        """Trains with a loss; returns the clean accuracy after each epoch."""
         state = self._initial_state(prepared.start)
         data = _data(prepared)
         coefficients = keys.loss_values(loss)
@@ -91,7 +91,7 @@ class JaxProgram:
             )
         train = self._train_by_steps if self._step_by_step else self._train
         results = train(state, coefficients, data, last_epochs)
-        return _accuracy(*map(np.asarray, results), task.epochs)
+        return _accuracies(*map(np.asarray, results), task.epochs)
 
     def run_together(self, task, prepared, losses, last_epochs):
         """Trains with many losses in one vectorised program.
@@ -100,10 +100,10 @@ class JaxProgram:
             task: A `Task`.
             prepared: Its `PreparedTask`.
             losses: Losses that differ in their coefficients alone.
-            last_epochs: Number of last epochs that are averaged.
+            last_epochs: Number of last epochs that are evaluated.
 
         Returns:
-            A list with an accuracy or a `TrainingDivergedError` for each.
+            A list with the accuracies or a `TrainingDivergedError` for each.
         """
         # As many as ever, so that the number of losses is no reason to trace.
         self._width = max(self._width, len(losses))
@@ -124,7 +124,7 @@ class JaxProgram:
         rows = list(zip(*map(np.asarray, results), strict=True))
         for row in rows[: len(losses)]:
             try:
-                outcomes.append(_accuracy(*row, task.epochs))
+                outcomes.append(_accuracies(*row, task.epochs))
             except TrainingDivergedError as error:
                 outcomes.append(error)
         return outcomes
@@ -268,10 +268,10 @@ def _data(prepared):
     return arrays.train, arrays.validation, arrays.orders
 
 
-def _accuracy(losses, val_losses, accuracies, epochs):
+def _accuracies(losses, val_losses, accuracies, epochs):
     fitting.check_finite("loss", losses, epochs)
     fitting.check_finite("val_loss", val_losses, epochs)
-    return float(np.mean(accuracies))
+    return [float(accuracy) for accuracy in accuracies]
 
 
 def _take(examples, indices):

@@ -21,6 +21,10 @@ class PlainTrainer:
         """As `keras_arl.tasks.Task.evaluate`."""
         return task.evaluate(loss, last_epochs)
 
+    def accuracies(self, task, loss, last_epochs=None):
+        """As `keras_arl.tasks.Task.accuracies`."""
+        return task.accuracies(loss, last_epochs)
+
     def evaluate_all(self, task, losses, last_epochs=1):
         """As `keras_arl.training.Trainer.evaluate_all`, one by one."""
         return (
@@ -42,8 +46,8 @@ class PlainProgram:
         pass
 
     def run(self, task, prepared, loss, last_epochs):
-        """Trains with a loss and returns its clean accuracy."""
-        return task.evaluate(loss, last_epochs)
+        """Trains with a loss; returns the clean accuracy after each epoch."""
+        return task.accuracies(loss, last_epochs)
 
 
 def outcome(evaluate, *args):

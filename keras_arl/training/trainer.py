@@ -7,6 +7,7 @@ import warnings
 import weakref
 
 import keras
+import numpy as np
 
 from keras_arl.tasks import TrainingDivergedError
 from keras_arl.tasks import fitting
@@ -101,10 +102,29 @@ class Trainer:
                 validation data, is not finite.
             ValueError: If `last_epochs` is not in 1..epochs.
         """
-        fitting.check_last_epochs(last_epochs, task.epochs)
+        return _mean(self.accuracies(task, loss, last_epochs))
+
+    def accuracies(self, task, loss, last_epochs=None):
+        """As `evaluate`, but returns the accuracy after each epoch.
+
+        Args:
+            task: A `keras_arl.tasks.Task`.
+            loss: Anything that `model.compile` takes as a loss.
+            last_epochs: Number of last epochs that are evaluated. Defaults to
+                `None`: all.
+
+        Returns:
+            A list of floats, one per epoch that is evaluated.
+
+        Raises:
+            TrainingDivergedError: If the training loss, or the loss on the
+                validation data, is not finite.
+            ValueError: If `last_epochs` is not in 1..epochs.
+        """
+        last_epochs = fitting.checked_last_epochs(last_epochs, task.epochs)
         kinds = _program_kinds(task, loss, self.jit_compile)
         if kinds == [PlainProgram]:
-            return task.evaluate(loss, last_epochs)
+            return task.accuracies(loss, last_epochs)
         key = program_key(task, loss)
         prepared = self._prepare(task)
         if key not in self._programs:
@@ -139,7 +159,7 @@ class Trainer:
         Raises:
             ValueError: If `last_epochs` is not in 1..epochs.
         """
-        fitting.check_last_epochs(last_epochs, task.epochs)
+        fitting.checked_last_epochs(last_epochs, task.epochs)
         return self._outcomes(task, losses, last_epochs)
 
     def _outcomes(self, task, losses, last_epochs):
@@ -192,7 +212,7 @@ class Trainer:
             program = self._programs[key]
             if not program.is_pure:
                 raise NotCompiledError
-            return program.run_together(task, prepared, losses, last_epochs)
+            outcomes = program.run_together(task, prepared, losses, last_epochs)
         except NotCompiledError:
             raise
         except Exception as error:
@@ -203,6 +223,10 @@ class Trainer:
                 stacklevel=4,
             )
             raise NotCompiledError from error
+        return [
+            each if isinstance(each, Exception) else _mean(each)
+            for each in outcomes
+        ]
 
     def get_config(self):
         """What determines the numbers it reports, a dictionary.
@@ -233,7 +257,7 @@ class Trainer:
         for kind in to_try:
             try:
                 program = kind(task, loss)
-                accuracy = program.run(task, prepared, loss, last_epochs)
+                accuracies = program.run(task, prepared, loss, last_epochs)
             except TrainingDivergedError:
                 self._keep(key, program)
                 raise
@@ -247,7 +271,7 @@ class Trainer:
                 )
                 continue
             self._keep(key, program)
-            return accuracy
+            return accuracies
         program = safe_kind(task, loss)
         self._keep(key, program)
         return program.run(task, prepared, loss, last_epochs)
@@ -285,6 +309,10 @@ def _program_kinds(task, loss, jit_compile):
 
         return [JaxProgram, PlainProgram]
     return [PlainProgram]
+
+
+def _mean(accuracies):
+    return float(np.mean(accuracies))
 
 
 def _has_accelerator():

@@ -90,7 +90,7 @@ def test_dropout_in_xla_is_that_of_keras_in_xla():
     problem = task(MODELS["mlp with dropout"], seed=1)
     loss = LOSSES["order 4"]
     model = fitting.compiled_model(problem, loss, jit_compile=True)
-    expected = fitting.fit(model, fitting.data_of(problem), 4, 3)
+    expected = np.mean(fitting.fit(model, fitting.data_of(problem), 4, 3))
     # Other masks than without XLA, in Keras itself.
     assert abs(expected - problem.evaluate(loss, last_epochs=3)) > 0.0101
     found = Trainer(jit_compile=True).evaluate(problem, loss, last_epochs=3)
@@ -595,3 +595,21 @@ def test_invalid_arguments(trainer, last_epochs):
         trainer.evaluate_all(problem, [], last_epochs=last_epochs)
     with pytest.raises(ValueError, match="max_programs=0"):
         Trainer(max_programs=0)
+
+
+def test_accuracies_of_every_epoch(trainer):
+    problem = task(mlp, 0, architecture="mlp")
+    loss = LOSSES["order 2"]
+    accuracies = trainer.accuracies(problem, loss)
+    assert len(accuracies) == problem.epochs == 4
+    assert len(set(accuracies)) > 1
+    assert trainer.evaluate(problem, loss) == accuracies[-1]
+    assert trainer.accuracies(problem, loss, 2) == accuracies[2:]
+    assert trainer.evaluate(problem, loss, 2) == pytest.approx(
+        np.mean(accuracies[2:])
+    )
+    plain = PlainTrainer().accuracies(problem, loss)
+    assert plain == problem.accuracies(loss)
+    assert accuracies == pytest.approx(plain, abs=BOUND + 1e-12)
+    with pytest.raises(ValueError, match=r"in 1\.\.4.*last_epochs=5"):
+        trainer.accuracies(problem, loss, 5)
