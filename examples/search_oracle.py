@@ -36,6 +36,13 @@ _DATASETS = flags.DEFINE_list(
     "Datasets to search on: digits (ships with scikit-learn), or image "
     "classification datasets of TFDS such as mnist; comma-separated.",
 )
+_BROAD = flags.DEFINE_bool(
+    "broad",
+    False,
+    "Search on many kinds of tasks instead of --datasets: images, text and "
+    "tables, 2 to 100 classes, unbalanced classes, many kinds of noise. Needs "
+    "mnist and trec of TFDS, and hours.",
+)
 _GENERATIONS = flags.DEFINE_integer(
     "generations", 5, "Generations of CMA-ES, at least 1."
 )
@@ -46,6 +53,31 @@ _TASKS = flags.DEFINE_integer(
     "tasks", 1, "Tasks that each candidate is trained on, at least 1."
 )
 _ORDER = flags.DEFINE_integer("order", 4, "Order of the polynomial, 2 to 6.")
+_CLASS_AWARE = flags.DEFINE_bool(
+    "class_aware",
+    False,
+    "Search polynomials of a power of the prediction that is 1/2 where the "
+    "prediction is uniform, for any number of classes.",
+)
+_START = flags.DEFINE_enum(
+    "start",
+    "ce",
+    ["ce", "linear"],
+    "Where the search starts: ce, cross-entropy's Taylor polynomial, or "
+    "linear, minus twice the labelled class's prediction.",
+)
+_SIGMA0 = flags.DEFINE_float("sigma0", 0.3, "Initial step size of CMA-ES.")
+_FITNESS = flags.DEFINE_enum(
+    "fitness",
+    "mean",
+    ["mean", "rank"],
+    "What candidates are compared by: mean accuracy, or mean rank.",
+)
+_FINALISTS = flags.DEFINE_integer(
+    "finalists",
+    3,
+    "Generations whose best candidates are selected from, at least 1.",
+)
 _SEED = flags.DEFINE_integer(
     "seed", 0, "Seed of everything; the same seed finds the same loss."
 )
@@ -136,6 +168,7 @@ def check_flags():
         (_POPSIZE, 4),
         (_TASKS, 1),
         (_ORDER, 2),
+        (_FINALISTS, 1),
         (_RUNS, 1),
         (_SEED, 0),
         (_ARCHITECTURES, 1),
@@ -147,6 +180,10 @@ def check_flags():
         fail("--plain compiles nothing; leave out --jit_compile")
     if _TRIAL_TIMEOUT.value is not None and not _TRIAL_TIMEOUT.value > 0:
         fail(f"--trial_timeout must be positive, not {_TRIAL_TIMEOUT.value}")
+    if not _SIGMA0.value > 0:
+        fail(f"--sigma0 must be positive, not {_SIGMA0.value}")
+    if _BROAD.value and (_DATASETS.present or _ARCHITECTURES.present):
+        fail("--broad has its own datasets and networks")
     if _ORDER.value > 6:
         fail(f"--order must be at most 6, not {_ORDER.value}")
     if not any(_DATASETS.value):
@@ -169,16 +206,21 @@ def run(command):
 
     silence()
     output = pathlib.Path(_OUTPUT.value)
-    space = task_space()
+    tasks = keras_arl.tasks.SampledTasks(task_space())
     trainer = (
         keras_arl.training.PlainTrainer()
         if _PLAIN.value
         else keras_arl.training.Trainer(jit_compile=_JIT_COMPILE.value)
     )
-    report = keras_arl.search.report_configs(space, _RUNS.value, _SEED.value)
-    check_tasks(space, report)
+    report = report_configs(tasks)
+    check_tasks(tasks, report)
     oracle = keras_arl.search.CMAESOracle(
         order=_ORDER.value,
+        class_aware=_CLASS_AWARE.value,
+        x0=_START.value,
+        sigma0=_SIGMA0.value,
+        fitness=_FITNESS.value,
+        finalists=_FINALISTS.value,
         generations=_GENERATIONS.value,
         popsize=_POPSIZE.value,
         tasks=_TASKS.value,
@@ -188,7 +230,7 @@ def run(command):
     )
     tuner = keras_arl.search.LossTuner(
         oracle,
-        tasks=keras_arl.tasks.SampledTasks(space),
+        tasks=tasks,
         trainer=trainer,
         directory=_DIRECTORY.value,
     )
@@ -217,11 +259,13 @@ def run(command):
     print("Last-epoch clean accuracy on tasks that the search has not seen:")
     rows = keras_arl.search.compare_losses(losses, report, trainer)
     keras_arl.search.write_csv(rows, output / "comparison.csv")
-    summary = keras_arl.search.summarise(rows)
-    print(
-        f"\nPercent of the test part, mean ± standard deviation of "
-        f"{_RUNS.value} runs (other networks, noise rates and seeds):"
-    )
+    if _BROAD.value:
+        summary = keras_arl.search.summarise(rows, by=("dataset",))
+        runs = f"{len(report)} fresh tasks in all"
+    else:
+        summary = keras_arl.search.summarise(rows)
+        runs = f"{_RUNS.value} runs (other networks, noise rates and seeds)"
+    print(f"\nPercent of the test part, mean ± standard deviation of {runs}:")
     print(keras_arl.search.format_table(summary))
     print(verdict(summary))
     print(f"\nWritten to {output}: " + ", ".join(WRITTEN))
@@ -242,22 +286,40 @@ def local_workers():
 def task_space():
     from keras_arl import tasks
 
+    if _BROAD.value:
+        return tasks.broad_spaces()
     pool = None
     if _ARCHITECTURES.value is not None:
         pool = tasks.sample_architectures(_ARCHITECTURES.value, _SEED.value)
     return tasks.TaskSpace(datasets=tuple(_DATASETS.value), architectures=pool)
 
 
-def check_tasks(space, report):
+def report_configs(sampled):
+    from keras_arl import search
+
+    if _BROAD.value:
+        count = _TASKS_PER_RUN * _RUNS.value
+        return search.fresh_configs(sampled, count, _SEED.value)
+    return search.report_configs(sampled.space, _RUNS.value, _SEED.value)
+
+
+def check_tasks(sampled, report):
     """Builds tasks of each dataset, so that what is wrong is told at once."""
     from keras_arl import tasks
 
-    for name in space.datasets:
-        only = dataclasses.replace(space, datasets=(name,))
-        tasks.build_task(tasks.sample_task(0, only))
-        tasks.build_task(next(c for c in report if c.dataset == name))
+    spaces = sampled.space if _BROAD.value else (sampled.space,)
+    for space in spaces:
+        for name in space.datasets:
+            only = dataclasses.replace(space, datasets=(name,))
+            tasks.build_task(tasks.sample_task(0, only))
+            for config in report:
+                if config.dataset == name:
+                    tasks.build_task(config)
+                    break
 
 
+# In the final table of --broad.
+_TASKS_PER_RUN = 16
 WRITTEN = (
     "loss.json",
     "losses.png",
@@ -270,11 +332,16 @@ WRITTEN = (
 def verdict(summary):
     """Says in words where the found loss is not the best, or diverged."""
     lines = []
+    task = [
+        key for key in ("dataset", "noise", "noise_rate") if key in summary[0]
+    ]
     for found in summary:
         if found["loss"] != "found":
             continue
-        task = ("dataset", "noise", "noise_rate")
-        place = "{} {} {:g}".format(*(found[key] for key in task))
+        place = " ".join(
+            f"{found[key]:g}" if isinstance(found[key], float) else found[key]
+            for key in task
+        )
         rivals = [
             row for row in summary if all(row[k] == found[k] for k in task)
         ]

@@ -5,6 +5,7 @@ from keras_arl.search.oracle import CMAESOracle
 from keras_arl.search.plotting import plot_fitness
 from keras_arl.search.report import compare_losses
 from keras_arl.search.report import format_table
+from keras_arl.search.report import fresh_configs
 from keras_arl.search.report import provenance
 from keras_arl.search.report import report_configs
 from keras_arl.search.report import summarise
@@ -15,6 +16,7 @@ __all__ = [
     "LossTuner",
     "compare_losses",
     "format_table",
+    "fresh_configs",
     "plot_fitness",
     "provenance",
     "report_configs",

@@ -61,8 +61,9 @@ class CMAESOracle(keras_tuner.Oracle):
         tasks: Tasks a generation. Defaults to `1`.
         seed: Non-negative integer. Defaults to `None`: drawn at random, or
             that of the search that is continued.
-        x0: Initial mean: the coefficients, then the centre. Defaults to
-            `None`: cross-entropy's Taylor polynomial at p = 1/2.
+        x0: Initial mean: the coefficients, then the centre; `"ce"`,
+            cross-entropy's Taylor polynomial at p = 1/2; or `"linear"`, minus
+            twice the labelled class's prediction. Defaults to `"ce"`.
         sigma0: Initial step size. Defaults to `0.3`.
         finalists: Generations whose best candidates are selected from, beside
             the mean. Defaults to `3`.
@@ -103,7 +104,7 @@ class CMAESOracle(keras_tuner.Oracle):
         popsize=8,
         tasks=1,
         seed=None,
-        x0=None,
+        x0="ce",
         sigma0=0.3,
         finalists=3,
         final_tasks=3,
@@ -129,8 +130,8 @@ class CMAESOracle(keras_tuner.Oracle):
             raise ValueError(
                 f"`sigma0` must be positive. Received: sigma0={sigma0!r}"
             )
-        if x0 is None:
-            x0 = space.taylor_cross_entropy(order)
+        if isinstance(x0, str):
+            x0 = space.starting_point(x0, order)
         if len(x0) != polynomial.num_coefficients(order) + 2:
             raise ValueError(
                 f"`x0` must hold {polynomial.num_coefficients(order)} "

@@ -23,6 +23,7 @@ _ARCHITECTURES = (
 _NOISES = (("symmetric", 0.3), ("symmetric", 0.5))
 # Keeps these seeds apart from those of a search's own tasks.
 _PURPOSE = 3
+_FIGURES = ("loss", "mean", "std", "runs", "diverged")
 _PACKAGES = (
     "cma",
     "jax",
@@ -81,6 +82,36 @@ def report_configs(space, runs=3, seed=0, noises=_NOISES):
     ]
 
 
+def fresh_configs(tasks, count, seed=0):
+    """Configurations of tasks drawn as in a search, on data it has not seen.
+
+    Args:
+        tasks: The `keras_arl.tasks.SampledTasks` of the search.
+        count: Number of tasks.
+        seed: Non-negative integer. Defaults to `0`.
+
+    Returns:
+        A list of `keras_arl.tasks.TaskConfig`, evaluated on the whole test
+        parts of their datasets.
+
+    Example:
+
+    >>> tasks = keras_arl.tasks.SampledTasks()
+    >>> configs = keras_arl.search.fresh_configs(tasks, count=2)
+    >>> [config.evaluation for config in configs]
+    ['test', 'test']
+    """
+    seeds = np.random.SeedSequence([seed, _PURPOSE]).generate_state(count)
+    return [
+        dataclasses.replace(
+            tasks.sample(int(task_seed >> 1)),
+            evaluation="test",
+            num_evaluation=None,
+        )
+        for task_seed in seeds
+    ]
+
+
 def compare_losses(losses, configs, trainer=None, verbose=1):
     """Trains with every loss on every task.
 
@@ -130,14 +161,15 @@ def compare_losses(losses, configs, trainer=None, verbose=1):
     return rows
 
 
-def summarise(rows):
+def summarise(rows, by=("dataset", "noise", "noise_rate")):
     """Mean and spread of `compare_losses`, by loss and by kind of task.
 
     Args:
         rows: What `compare_losses` returns.
+        by: Fields of the tasks that tell their kinds apart.
 
     Returns:
-        A list of dictionaries: `loss`, `dataset`, `noise`, `noise_rate`,
+        A list of dictionaries: `loss`, the fields `by`,
         `mean` and `std` (sample standard deviation) of the accuracies, `runs`
         and `diverged`, how many of the runs diverged; those count in neither
         mean nor spread. In the order of the rows.
@@ -153,7 +185,7 @@ def summarise(rows):
     >>> summary[0]["mean"], summary[0]["runs"]
     (0.75, 2)
     """
-    keys = ("loss", "dataset", "noise", "noise_rate")
+    keys = ("loss", *by)
     groups = {}
     for row in rows:
         group = groups.setdefault(tuple(row[key] for key in keys), [])
@@ -211,7 +243,12 @@ def format_table(summary):
 
 
 def _column(row):
-    return f"{row['dataset']} {row['noise']} {row['noise_rate']:g}"
+    # What comes between the loss and the figures.
+    fields = [row[key] for key in row if key not in _FIGURES]
+    return " ".join(
+        f"{field:g}" if isinstance(field, float) else str(field)
+        for field in fields
+    )
 
 
 def _cell(row):

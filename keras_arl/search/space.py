@@ -13,11 +13,18 @@ def parameter_names(order):
     ]
 
 
-def taylor_cross_entropy(order):
-    """The vector of -y log p as a Taylor polynomial in p - 1/2.
+def starting_point(name, order):
+    """The vector of a known loss, by its name."""
+    if name not in _STARTS:
+        raise ValueError(
+            f"`x0` must be one of {tuple(_STARTS)} or numbers. "
+            f"Received: x0={name!r}"
+        )
+    return _STARTS[name](order)
 
-    Also of -y log p of a class-aware loss, whose polynomial is in a power of p.
-    """
+
+def _taylor_cross_entropy(order):
+    # Of -y log p in p - 1/2; of a class-aware loss, in a power of p.
     center = 0.5
     theta = [
         (-1) ** i / (i * center**i) if j == 1 else 0.0
@@ -26,16 +33,16 @@ def taylor_cross_entropy(order):
     return [*theta, center, 0.0]
 
 
-def linear(order):
-    """The vector of -2 y p.
-
-    Of a class-aware loss: generalised cross-entropy of q = log 2 / log C, with
-    the gradient of cross-entropy at uniform predictions.
-    """
+def _linear(order):
+    # Of a class-aware loss it is generalised cross-entropy of
+    # q = log 2 / log C, as steep as cross-entropy at uniform predictions.
     theta = [
         -2.0 if pair == (1, 1) else 0.0 for pair in polynomial.exponents(order)
     ]
     return [*theta, 0.5, 0.0]
+
+
+_STARTS = {"ce": _taylor_cross_entropy, "linear": _linear}
 
 
 def to_loss(vector, order, **kwargs):

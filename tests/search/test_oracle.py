@@ -9,7 +9,9 @@ from keras_tuner.engine.trial import TrialStatus
 from keras_arl.search import CMAESOracle
 from keras_arl.search import files
 from keras_arl.search.journal import Journal
+from keras_arl.search.schedule import Stage
 from keras_arl.search.space import parameter_names
+from keras_arl.search.space import to_loss
 from tests.search.toy import TARGET
 from tests.search.toy import ToyTuner
 from tests.search.toy import toy
@@ -583,6 +585,8 @@ def test_names_and_sizes_by_order():
         ({"trial_timeout": -1}, "`trial_timeout`.*trial_timeout=-1"),
         ({"x0": [1.0]}, "10 coefficients.*Received 1 values"),
         ({"x0": [np.nan] * 12}, "`x0` must be finite"),
+        ({"x0": "mae"}, r"\('ce', 'linear'\).*x0='mae'"),
+        ({"fitness": "best"}, r"\('mean', 'rank'\).*fitness='best'"),
         (
             {"objective": keras_tuner.Objective("val_loss", "min")},
             "maximise.*val_loss",
@@ -592,3 +596,60 @@ def test_names_and_sizes_by_order():
 def test_invalid_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         CMAESOracle(**arguments)
+
+
+def test_starting_points_are_known_losses():
+    p = np.array([[0.3, 0.5, 0.2]])
+    linear = loss_at(CMAESOracle(x0="linear").x0, class_aware=False)
+    assert float(linear(np.array([1]), p)) == pytest.approx(-1.0 + 1.0)
+    # Within the Taylor polynomial's error: (2p - 1)^5 / 5 and less.
+    ce = loss_at(CMAESOracle(x0="ce").x0, class_aware=False)
+    at_half = float(ce(np.array([1]), np.array([[0.3, 0.5, 0.2]])))
+    at_more = float(ce(np.array([1]), np.array([[0.2, 0.6, 0.2]])))
+    assert at_half - at_more == pytest.approx(np.log(0.6 / 0.5), abs=1e-3)
+
+
+def loss_at(vector, class_aware):
+    return to_loss(vector, 4, class_aware=class_aware)
+
+
+def test_fitness_by_rank():
+    # Candidates by tasks; the first task's scores are ten times as far apart.
+    scores = [10.0, 0.2, 20.0, 0.1, 30.0, 0.1, 0.0, None]
+    stage = Stage(
+        phase="search",
+        generation=0,
+        first_trial=0,
+        candidates=[[0.0]] * 4,
+        task_seeds=[1, 2],
+        by_rank=True,
+    )
+    assert stage.fitness(scores) == [
+        pytest.approx((1 / 3 + 1) / 2),
+        pytest.approx((2 / 3 + 0.5) / 2),
+        pytest.approx((1 + 0.5) / 2),
+        None,
+    ]
+
+
+def test_a_search_by_rank_selects_by_score(tmp_path):
+    settings = {"generations": 6, "popsize": 6, "tasks": 2, "noise": 0.1}
+    ranked = toy(tmp_path / "rank", fitness="rank", **settings)
+    ranked.search(verbose=0)
+    for row in ranked.oracle.history():
+        assert row["mean"] == pytest.approx(0.5)
+    best = ranked.oracle.selection()[0]
+    assert best["score"] < 0
+    again = toy(tmp_path / "rank", fitness="rank", **settings)
+    assert again.oracle.best() == best["vector"]
+    with pytest.raises(ValueError, match="fitness='rank' there, 'mean' asked"):
+        toy(tmp_path / "rank", **settings)
+
+
+def test_a_class_aware_search(tmp_path):
+    tuner = toy(tmp_path, generations=1, popsize=4, class_aware=True)
+    tuner.search(verbose=0)
+    assert tuner.best_loss().class_aware
+    assert tuner.oracle.settings()["class_aware"]
+    with pytest.raises(ValueError, match="class_aware=True there, False asked"):
+        toy(tmp_path, generations=1, popsize=4)

@@ -8,8 +8,10 @@ import keras_arl
 from keras_arl.losses import TaylorLoss
 from keras_arl.search import compare_losses
 from keras_arl.search import format_table
+from keras_arl.search import fresh_configs
 from keras_arl.search import report_configs
 from keras_arl.search import summarise
+from keras_arl.tasks import SampledTasks
 from keras_arl.tasks import TaskSpace
 from keras_arl.tasks import sample_task
 from tests.search.toy import toy
@@ -28,6 +30,33 @@ def test_report_tasks_are_not_among_those_of_a_search():
     assert {c.architecture.family for c in configs} == {"mlp", "cnn"}
     assert report_configs(space, runs=4, seed=0) == configs
     assert report_configs(space, runs=4, seed=1) != configs
+
+
+def test_fresh_tasks_are_drawn_as_in_a_search():
+    tasks = SampledTasks((TaskSpace(), TaskSpace(noises=(("pair_flip", 0.4),))))
+    configs = fresh_configs(tasks, 40, seed=0)
+    assert configs == fresh_configs(tasks, 40, seed=0)
+    assert configs != fresh_configs(tasks, 40, seed=1)
+    assert {config.evaluation for config in configs} == {"test"}
+    assert {config.num_evaluation for config in configs} == {None}
+    kinds = {(config.noise, config.noise_rate) for config in configs}
+    assert ("pair_flip", 0.4) in kinds
+    assert len(kinds) > 3
+
+
+def test_a_summary_by_dataset():
+    rows = [
+        {"loss": "CE", "dataset": name, "noise_rate": 0.1, "accuracy": accuracy}
+        for name, accuracy in (("iris", 0.9), ("iris", 0.7), ("wine", 0.5))
+    ]
+    summary = summarise(rows, by=("dataset",))
+    assert [(row["dataset"], row["mean"]) for row in summary] == [
+        ("iris", pytest.approx(0.8)),
+        ("wine", 0.5),
+    ]
+    assert format_table(summary).split() == (
+        ["loss", "iris", "wine", "CE", "80.0", "±", "14.1", "50.0", "±", "nan"]
+    )
 
 
 def test_a_comparison_is_fair_and_honest():

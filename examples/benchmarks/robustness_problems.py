@@ -1,0 +1,332 @@
+"""The problems of robustness.py: data, noises and networks.
+
+None of the datasets is among those that ARL was searched on, nor is any of the
+networks.
+"""
+
+import collections
+import dataclasses
+import functools
+import pathlib
+import re
+import sysconfig
+
+import keras
+import numpy as np
+
+import keras_arl
+
+NOISES = {
+    "images": (
+        ("none", 0.0),
+        ("symmetric", 0.2),
+        ("symmetric", 0.4),
+        ("symmetric", 0.6),
+        ("symmetric", 0.8),
+        ("asymmetric", 0.2),
+        ("asymmetric", 0.4),
+        ("pair_flip", 0.45),
+        ("instance_dependent", 0.4),
+    ),
+    # There is no published mapping to be mistaken by.
+    "vectors": (
+        ("none", 0.0),
+        ("symmetric", 0.2),
+        ("symmetric", 0.4),
+        ("symmetric", 0.6),
+        ("symmetric", 0.8),
+        ("pair_flip", 0.45),
+        ("instance_dependent", 0.4),
+    ),
+    "hundred": (("none", 0.0), ("symmetric", 0.4)),
+    "human": (
+        ("human worse", 0.40),
+        ("human aggre", 0.09),
+        ("human random1", 0.17),
+    ),
+}
+_HUMAN_LABELS = {
+    "human worse": "worse_label",
+    "human aggre": "aggre_label",
+    "human random1": "random_label1",
+}
+_MAPPINGS = {
+    "fashion_mnist": keras_arl.noise.FASHION_MNIST_MAPPING,
+    "cifar10": keras_arl.noise.CIFAR10_MAPPING,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What is trained on a dataset, and how long.
+
+    Args:
+        kind: Which `NOISES` it meets.
+        networks: Names of networks.
+        num_train: Number of training examples.
+        num_test: Number of test examples.
+        epochs: Number of epochs, by network.
+    """
+
+    kind: str
+    networks: tuple[str, ...]
+    num_train: int
+    num_test: int
+    epochs: dict[str, int]
+
+
+_EPOCHS = {"mlp": 40, "cnn": 20, "resnet": 20}
+RECIPES = {
+    "fashion_mnist": Recipe(
+        "images", ("mlp", "cnn", "resnet"), 2000, 2000, _EPOCHS
+    ),
+    "cifar10": Recipe("images", ("mlp", "cnn", "resnet"), 4000, 2000, _EPOCHS),
+    "cifar10_n": Recipe("human", ("cnn", "resnet"), 4000, 2000, _EPOCHS),
+    "fashion_mnist+fashion_mnist": Recipe(
+        "hundred", ("mlp",), 5000, 2000, _EPOCHS
+    ),
+    "python_library": Recipe("vectors", ("mlp",), 2000, 2000, {"mlp": 20}),
+    "unicode_names": Recipe("vectors", ("mlp",), 2000, 2000, {"mlp": 20}),
+    "wine": Recipe("vectors", ("mlp",), 100, 36, {"mlp": 100}),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """What determines a training but for the loss."""
+
+    dataset: str
+    noise: str
+    noise_rate: float
+    network: str
+    seed: int
+
+
+def all_problems(datasets, seeds):
+    """The problems of some datasets, in the order in which they are run."""
+    return [
+        Problem(dataset, noise, rate, network, seed)
+        for seed in seeds
+        for dataset in datasets
+        for network in RECIPES[dataset].networks
+        for noise, rate in NOISES[RECIPES[dataset].kind]
+    ]
+
+
+@functools.lru_cache(maxsize=2)
+def load(dataset):
+    """The data of a dataset, a `keras_arl.tasks.LabelledData`."""
+    if dataset == "cifar10_n":
+        return keras_arl.tasks.load_dataset("cifar10_n:label")
+    if dataset == "python_library":
+        return _labelled_texts(*_lines_of_python())
+    if dataset == "unicode_names":
+        return _labelled_texts(*_names_of_characters())
+    return keras_arl.tasks.load_dataset(dataset)
+
+
+# With every Python 3.11 or later, and not too small.
+_PACKAGES = (
+    "asyncio",
+    "collections",
+    "concurrent",
+    "ctypes",
+    "email",
+    "html",
+    "http",
+    "importlib",
+    "json",
+    "logging",
+    "multiprocessing",
+    "re",
+    "tomllib",
+    "unittest",
+    "urllib",
+    "wsgiref",
+    "xml",
+    "xmlrpc",
+    "zoneinfo",
+)
+_FEWEST_WORDS = 4
+
+
+def _lines_of_python():
+    """Lines of Python's standard library and the package each is from."""
+    library = pathlib.Path(sysconfig.get_path("stdlib"))
+    package_of = {}
+    for number, package in enumerate(_PACKAGES):
+        for path in sorted((library / package).rglob("*.py")):
+            for line in path.read_text(errors="replace").splitlines():
+                words = re.findall(r"[A-Za-z]{2,}", line)
+                if len(words) >= _FEWEST_WORDS:
+                    package_of.setdefault(" ".join(words), number)
+    return list(package_of), list(package_of.values()), len(_PACKAGES)
+
+
+_FEWEST_CHARACTERS = 300
+
+
+def _names_of_characters():
+    """Names of Unicode characters and their general categories."""
+    import unicodedata
+
+    category_of = {}
+    for code in range(0x110000):
+        name = unicodedata.name(chr(code), "")
+        # Nothing to be learned from names that are numbered.
+        if name and not re.search(r"-[0-9A-F]{4,}$|HANGUL SYLLABLE", name):
+            category_of[name] = unicodedata.category(chr(code))
+    counts = collections.Counter(category_of.values())
+    kept = sorted(k for k, n in counts.items() if n >= _FEWEST_CHARACTERS)
+    pairs = [(n, kept.index(k)) for n, k in category_of.items() if k in kept]
+    names, categories = zip(*pairs, strict=True)
+    return list(names), list(categories), len(kept)
+
+
+def _labelled_texts(texts, labels, num_classes):
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    # A fifth for testing, in a fixed order.
+    order = np.random.default_rng(0).permutation(len(texts))
+    vectorizer = HashingVectorizer(
+        n_features=1024, alternate_sign=False, norm=None, dtype=np.float32
+    )
+    counts = vectorizer.transform([texts[k] for k in order]).toarray()
+    labels = np.asarray(labels, "int64")[order]
+    split = len(order) // 5
+    return keras_arl.tasks.LabelledData(
+        pool_inputs=counts[split:],
+        pool_labels=labels[split:],
+        test_inputs=counts[:split],
+        test_labels=labels[:split],
+        num_classes=num_classes,
+    )
+
+
+def build(problem, learning_rate, batch_size):
+    """The `keras_arl.tasks.Task` of a problem, evaluated on the test part."""
+    recipe = RECIPES[problem.dataset]
+    data = load(problem.dataset)
+    # Not the seed of the task's weights.
+    choice, noise_seed, weights, shuffling = (
+        int(s >> 1)
+        for s in np.random.SeedSequence(problem.seed).generate_state(4)
+    )
+    rng = np.random.default_rng(choice)
+    train = rng.permutation(len(data.pool_labels))[: recipe.num_train]
+    test = rng.permutation(len(data.test_labels))[: recipe.num_test]
+    x = data.pool_inputs[train].astype("float32") / data.scale
+    shape, num_classes = x.shape[1:], data.num_classes
+    return keras_arl.tasks.Task(
+        train=(x, _noisy_labels(problem, data, train, x, noise_seed)),
+        validation=(
+            data.test_inputs[test].astype("float32") / data.scale,
+            data.test_labels[test],
+        ),
+        build_model=functools.partial(
+            NETWORKS[problem.network], shape, num_classes, weights
+        ),
+        num_classes=num_classes,
+        optimizer=keras.optimizers.Adam(learning_rate),
+        epochs=recipe.epochs[problem.network],
+        seed=weights,
+        batch_size=batch_size,
+        shuffle_seed=shuffling,
+        architecture=(problem.network, shape, num_classes),
+    )
+
+
+def _noisy_labels(problem, data, rows, x, seed):
+    labels, num_classes = data.pool_labels[rows], data.num_classes
+    rate = problem.noise_rate
+    if problem.noise in _HUMAN_LABELS:
+        name = f"cifar10_n:{_HUMAN_LABELS[problem.noise]}"
+        # In the order of the clean ones.
+        return keras_arl.tasks.load_dataset(name).pool_labels[rows]
+    if problem.noise == "instance_dependent":
+        return keras_arl.noise.instance_dependent_labels(
+            x, labels, rate, num_classes, seed
+        )[0]
+    matrix = {
+        "none": lambda: np.eye(num_classes),
+        "symmetric": lambda: keras_arl.noise.symmetric(rate, num_classes),
+        "pair_flip": lambda: keras_arl.noise.pair_flip(rate, num_classes),
+        "asymmetric": lambda: keras_arl.noise.asymmetric(
+            rate, _MAPPINGS[problem.dataset], num_classes
+        ),
+    }[problem.noise]()
+    return keras_arl.noise.corrupt_labels(labels, matrix, seed)
+
+
+def _mlp(shape, num_classes, seed):
+    """Wider than any that a search samples."""
+    layers = _Layers(seed)
+    inputs = keras.Input(shape)
+    x = keras.layers.Flatten()(inputs)
+    for width in (300, 100):
+        x = keras.layers.Activation("relu")(layers.dense(width)(x))
+    return keras.Model(inputs, _softmax(layers.dense(num_classes)(x)))
+
+
+def _cnn(shape, num_classes, seed):
+    """Two convolutions before each pooling, and a dense layer."""
+    layers = _Layers(seed)
+    inputs = x = keras.Input(shape)
+    for filters in (12, 24):
+        for strides in (1, 2):
+            x = layers.convolution(filters, strides)(x)
+            x = keras.layers.Activation("relu")(x)
+    x = keras.layers.Flatten()(x)
+    x = keras.layers.Activation("relu")(layers.dense(96)(x))
+    return keras.Model(inputs, _softmax(layers.dense(num_classes)(x)))
+
+
+def _resnet(shape, num_classes, seed):
+    """Three residual blocks with batch normalisation."""
+    layers = _Layers(seed)
+    inputs = keras.Input(shape)
+    x = layers.normalised(layers.convolution(12, 2)(inputs))
+    x = keras.layers.Activation("relu")(x)
+    for filters, strides in ((12, 1), (24, 2), (48, 2)):
+        y = layers.normalised(layers.convolution(filters, strides)(x))
+        y = keras.layers.Activation("relu")(y)
+        y = layers.normalised(layers.convolution(filters, 1)(y))
+        if x.shape != y.shape:
+            x = layers.normalised(layers.convolution(filters, strides, 1)(x))
+        x = keras.layers.Activation("relu")(keras.layers.Add()([x, y]))
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, _softmax(layers.dense(num_classes)(x)))
+
+
+NETWORKS = {"mlp": _mlp, "cnn": _cnn, "resnet": _resnet}
+
+
+class _Layers:
+    """Layers whose initial weights derive from one seed."""
+
+    def __init__(self, seed):
+        self._seeds = np.random.SeedSequence(seed)
+
+    def _initializer(self):
+        (seed,) = self._seeds.spawn(1)[0].generate_state(1)
+        return keras.initializers.HeNormal(int(seed >> 1))
+
+    def dense(self, units):
+        return keras.layers.Dense(units, kernel_initializer=self._initializer())
+
+    def convolution(self, filters, strides, size=3):
+        return keras.layers.Conv2D(
+            filters,
+            size,
+            strides=strides,
+            padding="same",
+            kernel_initializer=self._initializer(),
+        )
+
+    def normalised(self, x):
+        # Short trainings: Keras's 0.99 would remember the initial statistics.
+        return keras.layers.BatchNormalization(momentum=0.9)(x)
+
+
+def _softmax(x):
+    return keras.layers.Activation("softmax")(x)

@@ -1,0 +1,104 @@
+"""The tables of robustness.py, from its rows."""
+
+import collections
+
+import numpy as np
+import scipy.stats
+
+_PROBLEM = ("dataset", "noise", "noise_rate", "network")
+
+
+def by_loss(rows, reference):
+    """A row per loss, best average rank first.
+
+    Args:
+        rows: Dictionaries of strings, as `csv.DictReader` reads them.
+        reference: Name of the loss that the others are tested against.
+
+    Returns:
+        The table in Markdown, a string.
+    """
+    names, last = _means(rows, "last")
+    _, best = _means(rows, "best")
+    problems = _problems(rows)
+    noisy = np.array([problem[1] != "none" for problem in problems])
+    # A training that diverged is the worst; ties share a rank.
+    ranks = scipy.stats.rankdata(-np.nan_to_num(last, nan=-1.0), axis=0)
+    lines = [
+        "| loss | noisy, last epoch | noisy, best epoch | clean, last epoch | "
+        f"average rank | p of Wilcoxon against {reference} |",
+        "|---|---|---|---|---|---|",
+    ]
+    for k in np.argsort(ranks.mean(axis=1)):
+        p = ""
+        if reference in names and names[k] != reference:
+            own = last[names.index(reference)][noisy]
+            p = f"{_wilcoxon(own - last[k][noisy]):.2g}"
+        lines.append(
+            f"| {names[k]} | {_percent(last[k][noisy])} | "
+            f"{_percent(best[k][noisy])} | {_percent(last[k][~noisy])} | "
+            f"{ranks[k].mean():.2f} | {p} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def by_problem(rows):
+    """A row per problem, a column per loss, mean ± standard deviation."""
+    names = list(dict.fromkeys(row["loss"] for row in rows))
+    values = collections.defaultdict(list)
+    for row in rows:
+        problem = tuple(row[name] for name in _PROBLEM)
+        values[problem, row["loss"]].append(float(row["last"]))
+    lines = [
+        "| dataset | noise | network | " + " | ".join(names) + " |",
+        "|---" * (3 + len(names)) + "|",
+    ]
+    for problem in _problems(rows):
+        dataset, noise, rate, network = problem
+        cells = [_cell(values[problem, name]) for name in names]
+        noise = noise if noise == "none" else f"{noise} {float(rate):g}"
+        lines.append(
+            f"| {dataset} | {noise} | {network} | " + " | ".join(cells) + " |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _problems(rows):
+    return list(dict.fromkeys(tuple(row[k] for k in _PROBLEM) for row in rows))
+
+
+def _means(rows, measure):
+    """Names of losses, and means over the seeds, of shape (losses, problems).
+
+    A problem that some loss has no row of is an error.
+    """
+    names = list(dict.fromkeys(row["loss"] for row in rows))
+    values = collections.defaultdict(list)
+    for row in rows:
+        problem = tuple(row[k] for k in _PROBLEM)
+        values[row["loss"], problem].append(float(row[measure]))
+    table = [
+        [np.mean(values[name, problem]) for problem in _problems(rows)]
+        for name in names
+    ]
+    return names, np.array(table)
+
+
+def _wilcoxon(differences):
+    differences = np.nan_to_num(differences, nan=1.0)
+    if not differences.any():
+        return 1.0
+    return scipy.stats.wilcoxon(differences).pvalue
+
+
+def _percent(values):
+    if not len(values):
+        return ""
+    return f"{100 * np.mean(values):.1f}"
+
+
+def _cell(values):
+    text = f"{100 * np.mean(values):.1f}"
+    if len(values) > 1:
+        text += f" ± {100 * np.std(values, ddof=1):.1f}"
+    return text
