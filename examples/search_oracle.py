@@ -33,8 +33,9 @@ from absl import logging
 _DATASETS = flags.DEFINE_list(
     "datasets",
     ["digits"],
-    "Datasets to search on: digits (ships with scikit-learn), or image "
-    "classification datasets of TFDS such as mnist; comma-separated.",
+    "Datasets to search on, comma-separated: digits (ships with scikit-learn), "
+    "or datasets of TFDS of labelled images or texts, such as mnist and "
+    "trec:label-coarse.",
 )
 _BROAD = flags.DEFINE_bool(
     "broad",
@@ -288,10 +289,19 @@ def task_space():
 
     if _BROAD.value:
         return tasks.broad_spaces()
+    datasets = tuple(_DATASETS.value)
+    all_images = all(
+        tasks.load_dataset(name).pool_inputs.ndim == 4 for name in datasets
+    )
+    families = ("mlp", "cnn") if all_images else ("mlp",)
     pool = None
     if _ARCHITECTURES.value is not None:
-        pool = tasks.sample_architectures(_ARCHITECTURES.value, _SEED.value)
-    return tasks.TaskSpace(datasets=tuple(_DATASETS.value), architectures=pool)
+        pool = tasks.sample_architectures(
+            _ARCHITECTURES.value, _SEED.value, families
+        )
+    return tasks.TaskSpace(
+        datasets=datasets, families=families, architectures=pool
+    )
 
 
 def report_configs(sampled):

@@ -45,8 +45,8 @@ def report_configs(space, runs=3, seed=0, noises=_NOISES):
 
     Args:
         space: The `keras_arl.tasks.TaskSpace` of the search.
-        runs: Number of seeds per dataset and noise; architectures alternate.
-            Defaults to `3`.
+        runs: Number of seeds per dataset and noise; an MLP and a CNN, of the
+            space's families, alternate. Defaults to `3`.
         seed: Non-negative integer. Defaults to `0`.
         noises: Pairs (noise, rate).
 
@@ -61,6 +61,7 @@ def report_configs(space, runs=3, seed=0, noises=_NOISES):
     [0.3, 0.3, 0.3, 0.5, 0.5, 0.5]
     """
     seeds = np.random.SeedSequence([seed, _PURPOSE]).generate_state(runs)
+    architectures = [a for a in _ARCHITECTURES if a.family in space.families]
     return [
         TaskConfig(
             dataset=dataset,
@@ -69,7 +70,7 @@ def report_configs(space, runs=3, seed=0, noises=_NOISES):
             evaluation="test",
             noise=noise,
             noise_rate=rate,
-            architecture=_ARCHITECTURES[run % len(_ARCHITECTURES)],
+            architecture=architectures[run % len(architectures)],
             optimizer="adam",
             learning_rate=0.002,
             epochs=max(space.epochs),

@@ -116,13 +116,17 @@ def build_model(config, input_shape, num_classes, seed):
 
     Args:
         config: An `ArchitectureConfig`.
-        input_shape: Shape of one image, `(height, width, channels)`.
+        input_shape: Shape of one example: of an image
+            `(height, width, channels)`, for an MLP any.
         num_classes: Number of classes C.
         seed: Non-negative integer; initial weights and dropout derive from it.
 
     Returns:
         An uncompiled `keras.Model` from `(batch, *input_shape)` to
         probabilities of shape `(batch, C)`.
+
+    Raises:
+        ValueError: If convolutions are asked for and the inputs are no images.
 
     Example:
 
@@ -131,6 +135,12 @@ def build_model(config, input_shape, num_classes, seed):
     >>> model.output_shape
     (None, 10)
     """
+    if config.family == "cnn" and len(input_shape) != 3:
+        raise ValueError(
+            "Convolutions need images; for other data take architectures of "
+            "families=('mlp',). Received: "
+            f"input_shape={tuple(input_shape)}"
+        )
     seeds = iter(derive_seeds(seed, len(config.widths) + 2))
     inputs = keras.Input(input_shape)
     x = inputs

@@ -62,3 +62,11 @@ def test_weights_are_a_function_of_the_seed_alone():
     for a, b in zip(weights(5), weights(5), strict=True):
         np.testing.assert_array_equal(a, b)
     assert not np.array_equal(weights(5)[0], weights(6)[0])
+
+
+def test_convolutions_need_images():
+    cnn = sample_architecture(0, families=("cnn",))
+    with pytest.raises(ValueError, match=r"need images.*input_shape=\(30,\)"):
+        build_model(cnn, (30,), 2, seed=0)
+    mlp = sample_architecture(0, families=("mlp",))
+    assert build_model(mlp, (30,), 2, seed=0).output_shape == (None, 2)
