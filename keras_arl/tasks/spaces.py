@@ -46,7 +46,7 @@ def broad_spaces():
 
     >>> tasks = keras_arl.tasks.SampledTasks(keras_arl.tasks.broad_spaces())
     >>> tasks.sample(seed=4).dataset
-    'digits'
+    'mnist'
     """
     digits = TaskSpace(
         datasets=("digits",),
