@@ -4,8 +4,36 @@ import collections
 
 import numpy as np
 import scipy.stats
+from robustness_settings import PUBLISHED
 
 _PROBLEM = ("dataset", "noise", "noise_rate", "network")
+
+
+def published(rows):
+    """The rows of losses at their published setting."""
+    return [row for row in rows if row["setting"] == PUBLISHED]
+
+
+def best_settings(rows):
+    """The rows of each loss at its best setting on each dataset.
+
+    The best one has the highest mean last-epoch accuracy.
+    """
+    values = collections.defaultdict(list)
+    for row in rows:
+        which = row["dataset"], row["loss"], row["setting"]
+        values[which].append(np.nan_to_num(float(row["last"])))
+    best = {}
+    for (dataset, loss, setting), accuracies in values.items():
+        found = (np.mean(accuracies), setting)
+        best[dataset, loss] = max(
+            best.get((dataset, loss), found), found, key=lambda pair: pair[0]
+        )
+    return [
+        row
+        for row in rows
+        if best[row["dataset"], row["loss"]][1] == row["setting"]
+    ]
 
 
 def by_loss(rows, reference):

@@ -27,6 +27,15 @@ def problems(monkeypatch):
 
 
 @pytest.fixture
+def settings(monkeypatch):
+    """The program's module of settings."""
+    monkeypatch.syspath_prepend(str(DIRECTORY))
+    import robustness_settings
+
+    return robustness_settings
+
+
+@pytest.fixture
 def tables(monkeypatch):
     """The program's module of tables."""
     monkeypatch.syspath_prepend(str(DIRECTORY))
@@ -72,7 +81,17 @@ def test_it_goes_on_where_it_was_stopped(tmp_path):
     third = run(tmp_path, *flags)
     assert third.returncode == 0
     assert path.read_text().count("\n") == 15
-    assert "average rank" in third.stdout
+    assert third.stdout.count("average rank") == 1
+
+    fourth = run(tmp_path, *flags, "--other_settings")
+    assert fourth.returncode == 0, fourth.stderr
+    both = pd.read_csv(path, keep_default_na=False)
+    assert both["setting"].value_counts().to_dict() == {
+        "published": 14,
+        **{f"q={q}": 7 for q in (0.1, 0.3, 0.5, 0.9)},
+    }
+    # As published, and at the best settings.
+    assert fourth.stdout.count("average rank") == 2
 
 
 @pytest.mark.parametrize(
@@ -151,7 +170,27 @@ def test_networks_start_from_their_seed(problems):
         ), name
 
 
-def row(loss, noise, seed, last, best=None):
+@pytest.mark.parametrize("many_classes", [False, True])
+def test_other_settings_differ(settings, many_classes):
+    for name in ("ael", "focal", "gce", "nce+rce", "sce", "taylor_ce"):
+        found = [settings.loss(name, settings.PUBLISHED, many_classes)]
+        for setting in settings.others(name, many_classes):
+            found.append(settings.loss(name, setting, many_classes))
+        configs = [str(loss.get_config()) for loss in found]
+        assert len(set(configs)) == len(configs) > 1, name
+    assert not settings.others("mae", many_classes)
+    assert not settings.others("arl", many_classes)
+
+
+def test_published_settings_are_those_of_many_classes(settings):
+    few, many = (
+        settings.loss("sce", settings.PUBLISHED, many) for many in (False, True)
+    )
+    assert (few.alpha, few.beta) == (0.1, 1.0)
+    assert (many.alpha, many.beta) == (6.0, 0.1)
+
+
+def row(loss, noise, seed, last, best=None, setting="published"):
     return {
         "dataset": "wine",
         "noise": noise,
@@ -159,6 +198,7 @@ def row(loss, noise, seed, last, best=None):
         "network": "mlp",
         "seed": str(seed),
         "loss": loss,
+        "setting": setting,
         "last": str(last),
         "best": str(best or last),
     }
@@ -182,6 +222,24 @@ def test_tables(tables):
     assert lines[3] == (
         "| wine | symmetric 0.2 | mlp | 40.0 ± 14.1 | 60.0 ± 0.0 |"
     )
+
+
+def test_the_best_setting_is_of_a_dataset(tables):
+    rows = [
+        row("gce", "none", 0, 0.9),
+        row("gce", "symmetric", 0, 0.5),
+        row("gce", "none", 0, 0.8, setting="q=0.9"),
+        row("gce", "symmetric", 0, 0.7, setting="q=0.9"),
+        row("gce", "none", 0, 1.0, setting="q=0.1"),
+        row("gce", "symmetric", 0, "nan", setting="q=0.1"),
+        row("arl", "none", 0, 0.8),
+        row("arl", "symmetric", 0, 0.6),
+    ]
+    other = [{**each, "dataset": "cifar10"} for each in rows[:4]]
+    other[3]["last"] = "0.1"
+    found = tables.best_settings(rows + other)
+    assert found == [*rows[2:4], *rows[6:], *other[:2]]
+    assert tables.published(rows) == [*rows[:2], *rows[6:]]
 
 
 def test_a_diverged_training_ranks_last(tables):
