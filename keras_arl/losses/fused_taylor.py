@@ -8,16 +8,17 @@ JAX's compiler gains nothing by it.
 import tensorflow as tf
 
 from keras_arl.losses.polynomial import horner
+from keras_arl.losses.predictions import Logits
 
 
-def taylor_of_softmax(logits, labels, probabilities, other, change, center):
-    """The loss of class indices, from logits.
+def taylor_of_softmax(logits, labels, exponent, other, change, center):
+    """A polynomial of u = p^q for class indices, from logits.
 
     Args:
         logits: Tensor of shape `(..., C)`.
         labels: int32 tensor of shape `(...)`.
-        probabilities: Function that returns the softmax of logits.
-        other: Coefficients of (p - a)^1.. of the unlabelled classes.
+        exponent: The q, a float.
+        other: Coefficients of (u - a)^1.. of the unlabelled classes.
         change: What is added to them for the labelled class.
         center: The shift a.
 
@@ -27,20 +28,32 @@ def taylor_of_softmax(logits, labels, probabilities, other, change, center):
 
     @tf.custom_gradient
     def fused(logits, other, change, center):
-        p = probabilities(logits)
-        x = p - center
+        predictions = Logits(logits)
+        p = predictions.probabilities
+        u = p
+        if exponent != 1:
+            u = tf.exp(exponent * predictions.log_probabilities)
+        x = u - center
         labelled = tf.gather(x, labels, axis=-1, batch_dims=labels.shape.rank)
         value = tf.reduce_sum(horner(other, x), -1) + horner(change, labelled)
 
         def gradient(upstream):
             slope = _derivative(other, x)
-            pull = (labelled + center) * _derivative(change, labelled)
-            mean = tf.reduce_sum(p * slope, axis=-1) + pull
+            # By the logarithms of p.
+            pulls = exponent * u * slope
+            pull = (
+                exponent * (labelled + center) * _derivative(change, labelled)
+            )
+            total = tf.reduce_sum(pulls, axis=-1) + pull
             is_labelled = tf.equal(
                 tf.range(tf.shape(p)[-1]), labels[..., tf.newaxis]
             )
-            by_logits = p * (slope - mean[..., tf.newaxis]) + tf.where(
-                is_labelled, pull[..., tf.newaxis], tf.zeros((), p.dtype)
+            by_logits = (
+                pulls
+                - p * total[..., tf.newaxis]
+                + tf.where(
+                    is_labelled, pull[..., tf.newaxis], tf.zeros((), p.dtype)
+                )
             )
             return (
                 upstream[..., tf.newaxis] * by_logits,

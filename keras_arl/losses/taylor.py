@@ -204,28 +204,34 @@ class TaylorLoss(ClassificationLoss):
     def index_loss(self, labels, predictions):
         other, target = self._univariate_coefficients()
         center = self._read(self._center)[0]
-        if self.class_aware:
-            return self._class_aware_loss(
-                labels, predictions, other, target, center
-            )
         if keras.config.backend() == "tensorflow" and isinstance(
             predictions, Logits
         ):
-            from keras_arl.losses.fused_taylor import taylor_of_softmax
-
-            return taylor_of_softmax(
-                predictions.logits,
-                labels,
-                lambda logits: Logits(logits).probabilities,
-                other,
-                target - other,
-                center,
+            return self._fused_loss(
+                labels, predictions.logits, other, target, center
+            )
+        if self.class_aware:
+            return self._class_aware_loss(
+                labels, predictions, other, target, center
             )
         shifted = predictions.probabilities - center
         correction = polynomial.horner(
             target - other, take_labelled(shifted, labels)
         )
         return ops.sum(polynomial.horner(other, shifted), axis=-1) + correction
+
+    def _fused_loss(self, labels, logits, other, target, center):
+        from keras_arl.losses.fused_taylor import taylor_of_softmax
+
+        exponent = 1
+        if self.class_aware:
+            num_classes = logits.shape[-1]
+            exponent = _exponent(num_classes)
+            other = other / (exponent * (num_classes - 1))
+            target = target / exponent
+        return taylor_of_softmax(
+            logits, labels, exponent, other, target - other, center
+        )
 
     def _class_aware_loss(self, labels, predictions, other, target, center):
         num_classes = predictions.log_probabilities.shape[-1]
