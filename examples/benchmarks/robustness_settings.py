@@ -1,5 +1,7 @@
 """The settings of the losses that robustness.py trains with."""
 
+import functools
+
 from keras_arl import losses
 
 PUBLISHED = "published"
@@ -16,6 +18,8 @@ _VALUES = {
 }
 
 
+# What is compiled for a loss serves the same object alone.
+@functools.cache
 def loss(name, setting, many_classes):
     """A loss at a setting, both by name.
 
