@@ -211,7 +211,9 @@ def run(command):
     trainer = (
         keras_arl.training.PlainTrainer()
         if _PLAIN.value
-        else keras_arl.training.Trainer(jit_compile=_JIT_COMPILE.value)
+        else keras_arl.training.Trainer(
+            jit_compile=_JIT_COMPILE.value, max_programs=_MAX_PROGRAMS
+        )
     )
     report = report_configs(tasks)
     check_tasks(tasks, report)
@@ -330,6 +332,8 @@ def check_tasks(sampled, report):
 
 # In the final table of --broad.
 _TASKS_PER_RUN = 16
+# More than --broad has kinds of trainings: compiling takes longest.
+_MAX_PROGRAMS = 512
 WRITTEN = (
     "loss.json",
     "losses.png",

@@ -48,6 +48,8 @@ def broad_spaces():
     >>> tasks.sample(seed=4).dataset
     'mnist'
     """
+    # The only ones with convolutions: on MNIST's images a training took a CPU
+    # 8 s, where those of the other tasks take 0.3 s.
     digits = TaskSpace(
         datasets=("digits",),
         noises=_SYMMETRIC + _STRUCTURED + _MAPPED,
@@ -73,9 +75,6 @@ def broad_spaces():
     )
     unbalanced_mnist = dataclasses.replace(
         mnist, noises=_MILD, imbalances=(10.0, 50.0)
-    )
-    mnist_images = dataclasses.replace(
-        mnist, architectures=_CNNS, epochs=(15,), num_train=1000
     )
     hundred_classes = dataclasses.replace(
         mnist,
@@ -120,7 +119,6 @@ def broad_spaces():
         unbalanced_digits,
         mnist,
         unbalanced_mnist,
-        mnist_images,
         hundred_classes,
         hundred_classes,
         questions,
