@@ -44,11 +44,19 @@ def build_task(config):
     (500, 8, 8, 1)
     """
     dataset = load_dataset(config.dataset)
-    choice_seed, noise_seed, weights_seed, shuffle_seed, classes_seed = (
-        derive_seeds(config.seed, 5)
-    )
+    (
+        choice_seed,
+        noise_seed,
+        weights_seed,
+        shuffle_seed,
+        classes_seed,
+        inputs_seed,
+    ) = derive_seeds(config.seed, 6)
     classes = choose_classes(dataset, config, classes_seed)
     (x, y), validation = split_examples(dataset, config, choice_seed, classes)
+    if config.input_noise:
+        x, x_val = _disturbed((x, validation[0]), config, inputs_seed)
+        validation = x_val, validation[1]
     noisy = _corrupt(config, x, y, classes, noise_seed)
     return Task(
         train=(x, noisy),
@@ -153,6 +161,21 @@ def split_examples(dataset, config, seed, classes=None):
         pair(dataset.pool_inputs, dataset.pool_labels, train),
         pair(inputs, labels, chosen),
     )
+
+
+def _disturbed(inputs, config, seed):
+    """Arrays of inputs with noise of their own."""
+    if not 0 < config.input_noise < np.inf:
+        raise ValueError(
+            "`input_noise` must be finite and not negative. "
+            f"Received: input_noise={config.input_noise}"
+        )
+    rng = np.random.default_rng(seed)
+    scale = np.float32(config.input_noise)
+    return [
+        x + scale * rng.standard_normal(x.shape, dtype="float32")
+        for x in inputs
+    ]
 
 
 def _unbalanced(candidates, ranks, imbalance, rng):

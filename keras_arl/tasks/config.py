@@ -35,6 +35,10 @@ class TaskConfig:
             each choice of the rarest one; those between form a geometric
             series, in a random order. The evaluation examples are as in the
             dataset. Defaults to `1.0`.
+        input_noise: Standard deviation of the Gaussian noise that is added to
+            all inputs, the evaluation examples' too, where the images'
+            brightest pixel is 1. It makes an easy dataset a hard one. Defaults
+            to `0.0`.
     """
 
     dataset: str
@@ -52,6 +56,7 @@ class TaskConfig:
     momentum: float = 0.0
     num_classes: int | None = None
     imbalance: float = 1.0
+    input_noise: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +79,7 @@ class TaskSpace:
         batch_size: Defaults to `64`.
         num_classes: Numbers of classes, or `None` for all of a dataset.
         imbalances: Ratios of the most frequent to the rarest class.
+        input_noises: Standard deviations of noise added to the inputs.
     """
 
     datasets: tuple[str, ...] = ("digits",)
@@ -97,3 +103,4 @@ class TaskSpace:
     batch_size: int = 64
     num_classes: tuple[int | None, ...] = (None,)
     imbalances: tuple[float, ...] = (1.0,)
+    input_noises: tuple[float, ...] = (0.0,)

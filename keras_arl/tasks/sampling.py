@@ -53,6 +53,7 @@ def sample_task(seed, space=None):
         momentum=momentum[0] if momentum else 0.0,
         num_classes=choose(space.num_classes),
         imbalance=choose(space.imbalances),
+        input_noise=choose(space.input_noises),
     )
 
 

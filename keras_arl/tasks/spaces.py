@@ -36,8 +36,9 @@ def broad_spaces():
 
     Small sets with up to four in five labels wrong at random, or nearly half
     of them by similarity; unbalanced classes; a hundred classes; sparse text;
-    trainings long enough for a network to learn wrong labels by heart. MNIST
-    and TREC are TFDS's, everything else ships with scikit-learn.
+    images in so much noise that none is told for sure; trainings long enough
+    for a network to learn wrong labels by heart. MNIST and TREC are TFDS's,
+    everything else ships with scikit-learn.
 
     Returns:
         A tuple of `TaskSpace`, for `SampledTasks`.
@@ -73,6 +74,7 @@ def broad_spaces():
         num_train=2000,
         num_evaluation=1000,
     )
+    hard_mnist = dataclasses.replace(mnist, input_noises=(0.5, 1.0))
     unbalanced_mnist = dataclasses.replace(
         mnist, noises=_MILD, imbalances=(10.0, 50.0)
     )
@@ -118,6 +120,7 @@ def broad_spaces():
         few_digits,
         unbalanced_digits,
         mnist,
+        hard_mnist,
         unbalanced_mnist,
         hundred_classes,
         hundred_classes,

@@ -409,6 +409,33 @@ def test_unbalanced_classes():
         build_task(dataclasses.replace(config, imbalance=0.5))
 
 
+def test_inputs_in_noise():
+    clean_config = dataclasses.replace(sample_task(0), noise="symmetric")
+    config = dataclasses.replace(clean_config, input_noise=0.5)
+    clean, task, again = map(build_task, (clean_config, config, config))
+    for part, pure, same in zip(
+        (task.train, task.validation),
+        (clean.train, clean.validation),
+        (again.train, again.validation),
+        strict=True,
+    ):
+        added = part[0] - pure[0]
+        assert added.dtype == "float32"
+        assert added.mean() == pytest.approx(0, abs=0.02)
+        assert added.std() == pytest.approx(0.5, abs=0.02)
+        # No two examples share theirs.
+        assert len(np.unique(added[:, 0, 0])) == len(added)
+        np.testing.assert_array_equal(part[1], pure[1])
+        np.testing.assert_array_equal(part[0], same[0])
+
+
+@pytest.mark.parametrize("value", [-0.5, float("nan"), float("inf")])
+def test_input_noise_that_is_none(value):
+    config = dataclasses.replace(sample_task(0), input_noise=value)
+    with pytest.raises(ValueError, match=f"not negative.*input_noise={value}"):
+        build_task(config)
+
+
 def test_instance_dependent_noise():
     config = dataclasses.replace(
         sample_task(0), noise="instance_dependent", noise_rate=0.4
@@ -468,6 +495,7 @@ def test_broad_tasks_hold_what_they_promise():
     assert {config.num_classes for config in configs} == {None, 3, 5, 20}
     assert {config.imbalance for config in configs} == {1, 10, 50}
     assert {config.momentum for config in configs} == {0, 0.9}
+    assert {config.input_noise for config in configs} == {0, 0.5, 1}
     assert {config.architecture.family for config in configs} == {"mlp", "cnn"}
     # What the loss is measured on later is not among them.
     named = " ".join(sorted({config.dataset for config in configs}))
