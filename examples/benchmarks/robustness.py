@@ -72,7 +72,15 @@ _LEFT_OUT = (
     "taylor",
     "truncated_gce",
 )
-_PROBLEM = ("dataset", "noise", "noise_rate", "network", "seed")
+_KEY = (
+    "dataset",
+    "noise",
+    "noise_rate",
+    "network",
+    "seed",
+    "loss",
+    "setting",
+)
 
 
 def main(argv):
@@ -223,14 +231,13 @@ def trainer():
     if _trainer is None:
         from keras_arl.training import Trainer
 
-        # One for each loss and network, for all seeds.
-        _trainer = Trainer(max_programs=512)
+        # One for each loss, setting and network, for all seeds.
+        _trainer = Trainer(max_programs=1024)
     return _trainer
 
 
 def key(row):
-    names = (*_PROBLEM, "loss", "setting")
-    return tuple(str(row[name]) for name in names)
+    return tuple(str(row[name]) for name in _KEY)
 
 
 def key_of(problem, loss, setting):
@@ -247,7 +254,14 @@ def read(path):
     if not path.exists():
         return []
     with open(path, newline="") as file:
-        return list(csv.DictReader(file))
+        reader = csv.DictReader(file)
+        missing = set(_KEY) - set(reader.fieldnames or ())
+        if missing:
+            raise ValueError(
+                f"--output={path} is no file of this program: it has no "
+                f"column {min(missing)!r}"
+            )
+        return list(reader)
 
 
 def write(path, rows):

@@ -33,6 +33,7 @@ def loss(name, setting, many_classes):
     return losses.get(name)
 
 
+@functools.cache
 def others(name, many_classes):
     """A loss at its other settings, a dictionary by their names.
 

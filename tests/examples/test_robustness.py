@@ -126,6 +126,17 @@ def test_errors_are_one_line(tmp_path, flag, message):
     assert "Traceback" not in result.stderr
 
 
+def test_a_foreign_file_is_left_alone(tmp_path):
+    path = tmp_path / "robustness.csv"
+    path.write_text("name,value\na,1\n")
+    result = run(tmp_path, "--datasets=wine")
+    assert result.returncode == 1
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("robustness: --output=robustness.csv is no file of")
+    assert "'dataset'" in last
+    assert path.read_text() == "name,value\na,1\n"
+
+
 def test_no_dataset_and_no_network_is_the_searchs(problems):
     searched = {
         name for space in tasks.broad_spaces() for name in space.datasets
