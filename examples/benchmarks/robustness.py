@@ -13,7 +13,11 @@ rows are there it only prints the tables:
 
   by loss       mean accuracy over the noisy and the clean problems, average
                 rank, and Wilcoxon's signed-rank test against --reference
-  by problem    mean ± standard deviation over the seeds
+  by noise      mean accuracy
+  by dataset    mean accuracy over its noisy problems
+  by problem    mean accuracy
+
+± is the standard deviation over the seeds.
 
 --other_settings trains the losses at further settings, too, and then prints the
 first table again with each loss at its best one, chosen for each dataset by the
@@ -112,6 +116,8 @@ def main(argv):
         fail(str(error))
     published = robustness_tables.published(rows)
     print(robustness_tables.by_loss(published, _REFERENCE.value))
+    print(robustness_tables.by_noise(published))
+    print(robustness_tables.by_dataset(published))
     print(robustness_tables.by_problem(published))
     if _OTHER_SETTINGS.value:
         best = robustness_tables.best_settings(rows)

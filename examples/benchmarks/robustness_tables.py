@@ -62,12 +62,26 @@ def by_loss(rows, reference):
         if reference in names and names[k] != reference:
             own = last[names.index(reference)][noisy]
             p = f"{_wilcoxon(own - last[k][noisy]):.2g}"
+        own = [row for row in rows if row["loss"] == names[k]]
         lines.append(
-            f"| {names[k]} | {_percent(last[k][noisy])} | "
-            f"{_percent(best[k][noisy])} | {_percent(last[k][~noisy])} | "
+            f"| {names[k]} | {_percent(last[k][noisy])}"
+            f"{_deviation(row for row in own if row['noise'] != 'none')} | "
+            f"{_percent(best[k][noisy])} | {_percent(last[k][~noisy])}"
+            f"{_deviation(row for row in own if row['noise'] == 'none')} | "
             f"{ranks[k].mean():.2f} | {p} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def by_noise(rows):
+    """A row per loss, a column per noise, last-epoch means over problems."""
+    return _by_group(rows, _noise)
+
+
+def by_dataset(rows):
+    """A row per loss, a column per dataset, means over its noisy problems."""
+    noisy = [row for row in rows if row["noise"] != "none"]
+    return _by_group(noisy, lambda problem: problem[0])
 
 
 def by_problem(rows):
@@ -82,13 +96,36 @@ def by_problem(rows):
         "|---" * (3 + len(names)) + "|",
     ]
     for problem in _problems(rows):
-        dataset, noise, rate, network = problem
+        dataset, _, _, network = problem
         cells = [_cell(values[problem, name]) for name in names]
-        noise = noise if noise == "none" else f"{noise} {float(rate):g}"
         lines.append(
-            f"| {dataset} | {noise} | {network} | " + " | ".join(cells) + " |"
+            f"| {dataset} | {_noise(problem)} | {network} | "
+            + " | ".join(cells)
+            + " |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _by_group(rows, group):
+    names, last = _means(rows, "last")
+    groups = [group(problem) for problem in _problems(rows)]
+    columns = list(dict.fromkeys(groups))
+    lines = [
+        f"| loss | {' | '.join(columns)} |",
+        "|---" * (1 + len(columns)) + "|",
+    ]
+    for name, accuracies in zip(names, last):
+        cells = [
+            _percent(accuracies[[each == column for each in groups]])
+            for column in columns
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _noise(problem):
+    _, noise, rate, _ = problem
+    return noise if noise == "none" else f"{noise} {float(rate):g}"
 
 
 def _problems(rows):
@@ -117,6 +154,17 @@ def _wilcoxon(differences):
     if not differences.any():
         return 1.0
     return scipy.stats.wilcoxon(differences).pvalue
+
+
+def _deviation(rows):
+    """Standard deviation, over the seeds, of the mean over the problems."""
+    values = collections.defaultdict(list)
+    for row in rows:
+        values[row["seed"]].append(float(row["last"]))
+    if len(values) < 2:
+        return ""
+    means = [np.mean(each) for each in values.values()]
+    return f" ± {100 * np.std(means, ddof=1):.1f}"
 
 
 def _percent(values):

@@ -242,8 +242,14 @@ def test_tables(tables):
         row("arl", "symmetric", 1, 0.6, 0.9),
     ]
     lines = tables.by_loss(rows, "arl").splitlines()
-    assert lines[2] == "| ce | 40.0 | 70.0 | 90.0 | 1.50 | 1 |"
-    assert lines[3] == "| arl | 60.0 | 80.0 | 80.0 | 1.50 |  |"
+    assert lines[2] == "| ce | 40.0 ± 14.1 | 70.0 | 90.0 | 1.50 | 1 |"
+    assert lines[3] == "| arl | 60.0 ± 0.0 | 80.0 | 80.0 | 1.50 |  |"
+    lines = tables.by_noise(rows).splitlines()
+    assert lines[0] == "| loss | none | symmetric 0.2 |"
+    assert lines[2:] == ["| ce | 90.0 | 40.0 |", "| arl | 80.0 | 60.0 |"]
+    lines = tables.by_dataset(rows).splitlines()
+    assert lines[0] == "| loss | wine |"
+    assert lines[2:] == ["| ce | 40.0 |", "| arl | 60.0 |"]
     lines = tables.by_problem(rows).splitlines()
     assert lines[0] == "| dataset | noise | network | ce | arl |"
     assert lines[2] == "| wine | none | mlp | 90.0 | 80.0 |"
