@@ -28,6 +28,7 @@ With KERAS_BACKEND=jax it is several times faster than on TensorFlow. Fashion-
 MNIST, CIFAR-10 and CIFAR-10N are TFDS's; the others need no download.
 """
 
+import collections
 import concurrent.futures
 import csv
 import dataclasses
@@ -76,6 +77,8 @@ _LEFT_OUT = (
     "taylor",
     "truncated_gce",
 )
+# That a process keeps, one for each network, loss and setting.
+_PROGRAMS = 32
 _KEY = (
     "dataset",
     "noise",
@@ -150,7 +153,7 @@ def run(problems, names):
     bar = keras.utils.Progbar(
         sum(len(chosen) for _, chosen in missing), unit_name="training"
     )
-    for new in trained(missing):
+    for new in trained(together(missing)):
         write(path, new)
         row_of.update({key(row): as_text(row) for row in new})
         bar.add(len(new))
@@ -159,6 +162,21 @@ def run(problems, names):
         for problem, chosen in wanted.items()
         for each in chosen
     ]
+
+
+def together(missing):
+    """Parts of what is missing, those that share compiled programs in a row."""
+    groups = collections.defaultdict(list)
+    for problem, chosen in missing:
+        groups[problem.dataset, problem.network].append((problem, chosen))
+    for group in groups.values():
+        every = list(dict.fromkeys(s for _, chosen in group for s in chosen))
+        for start in range(0, len(every), _PROGRAMS):
+            now = every[start : start + _PROGRAMS]
+            for problem, chosen in group:
+                part = [setting for setting in chosen if setting in now]
+                if part:
+                    yield problem, part
 
 
 def settings(problem, names):
@@ -237,8 +255,7 @@ def trainer():
     if _trainer is None:
         from keras_arl.training import Trainer
 
-        # One for each loss, setting and network, for all seeds.
-        _trainer = Trainer(max_programs=1024)
+        _trainer = Trainer(max_programs=_PROGRAMS)
     return _trainer
 
 

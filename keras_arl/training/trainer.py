@@ -2,6 +2,7 @@
 
 import collections
 import concurrent.futures
+import gc
 import os
 import warnings
 import weakref
@@ -11,6 +12,7 @@ import numpy as np
 
 from keras_arl.tasks import TrainingDivergedError
 from keras_arl.tasks import fitting
+from keras_arl.training import mappings
 from keras_arl.training.keys import can_be_key
 from keras_arl.training.keys import program_key
 from keras_arl.training.plain import PlainProgram
@@ -53,7 +55,9 @@ class Trainer:
         vectorize: Whether `evaluate_all` is vectorised on JAX. Defaults to
             `None`: where JAX has an accelerator.
         max_programs: Number of compiled programs that are kept; the one unused
-            for longest is dropped. Defaults to `32`.
+            for longest is dropped. Fewer are kept where Linux's limit of memory
+            mappings is near (`vm.max_map_count`; XLA on a CPU takes hundreds
+            for a program). Defaults to `32`.
 
     Example:
 
@@ -280,6 +284,11 @@ class Trainer:
         self._programs[key] = program
         while len(self._programs) > self._max_programs:
             self._programs.popitem(last=False)
+        if mappings.are_scarce():
+            for _ in range(len(self._programs) // 2):
+                self._programs.popitem(last=False)
+            # Models are in cycles, which would keep the programs.
+            gc.collect()
 
 
 def _program_kinds(task, loss, jit_compile):

@@ -1,6 +1,8 @@
 import dataclasses
 import functools
 import gc
+import mmap
+import pathlib
 import weakref
 
 import keras
@@ -14,6 +16,7 @@ from keras_arl.tasks import TrainingDivergedError
 from keras_arl.tasks import fitting
 from keras_arl.training import PlainTrainer
 from keras_arl.training import Trainer
+from keras_arl.training import mappings
 from tests.training.models import NUM_CLASSES
 from tests.training.models import SIZE
 from tests.training.models import cnn
@@ -419,6 +422,26 @@ def test_old_programs_are_dropped():
     for name in ("a", "b", "c", "a"):
         trainer.evaluate(task(mlp, architecture=name), LOSSES["order 2"])
     assert len(trainer._programs) == 2
+
+
+@compiled
+@pytest.mark.skipif(
+    not pathlib.Path("/proc/self/maps").exists(), reason="Linux has the limit"
+)
+def test_programs_are_dropped_where_mappings_are_scarce():
+    trainer = Trainer()
+    for name in "abcd":
+        trainer.evaluate(task(mlp, architecture=name), LOSSES["order 2"])
+    assert not mappings.are_scarce()
+    limit = int(pathlib.Path("/proc/sys/vm/max_map_count").read_text())
+    # Shared ones, which the kernel does not merge.
+    taken = [mmap.mmap(-1, mmap.PAGESIZE) for _ in range(limit // 2)]
+    assert mappings.are_scarce()
+    trainer.evaluate(task(mlp, architecture="e"), LOSSES["order 2"])
+    assert len(trainer._programs) == 3
+    for each in taken:
+        each.close()
+    assert not mappings.are_scarce()
 
 
 def test_all_losses_of_a_list(trainer):
