@@ -185,14 +185,16 @@ def is_trainable(loss, num_classes):
     """
     check_num_classes(num_classes)
     if isinstance(loss, TaylorLoss):
-        uniform = 1 / 2 if loss.class_aware else 1 / num_classes
+        exponent, weight = (
+            polynomial.class_scale(num_classes) if loss.class_aware else (1, 1)
+        )
+        uniform = (1 / num_classes) ** exponent
         other, target = (
             polynomial.univariate(
                 loss.coefficients, loss.center, loss.order, label
             ).deriv()(uniform - loss.center[0])
             for label in (0, 1)
         )
-        weight = 1 / (num_classes - 1) if loss.class_aware else 1
         return bool(target < weight * other)
     gradients = probing.logit_gradients(
         loss, np.arange(num_classes), np.zeros((num_classes, num_classes))

@@ -7,7 +7,7 @@ from keras_arl.losses import polynomial
 from keras_arl.losses.taylor import TaylorLoss
 
 _FORMAT = "keras_arl.TaylorLoss"
-_VERSION = 2
+_VERSION = 3
 
 
 def save(loss, path, provenance=None):
@@ -89,13 +89,19 @@ def read(path):
             f"{path} is not a loss file: expected a JSON object with "
             f"format={_FORMAT!r}"
         )
-    if content.get("version") not in (1, _VERSION):
+    if content.get("version") not in (1, 2, _VERSION):
         raise ValueError(
             f"{path} has version {content.get('version')!r}; this version of "
-            f"keras_arl reads versions 1 and {_VERSION}"
+            f"keras_arl reads versions 1 to {_VERSION}"
         )
     if content["version"] == 1:
         content["class_aware"] = False
+    if content["version"] == 2 and content.get("class_aware"):
+        raise ValueError(
+            f"{path} has version 2, whose class-aware losses are others for "
+            "fewer than ten classes; set its version to 3 to use its "
+            "coefficients as they are read now"
+        )
     missing = {
         "order",
         "class_aware",

@@ -8,11 +8,13 @@ One sample's loss is the sum over classes c of
 with p the class probabilities, y the label and (a, b) the centre.
 """
 
+import math
 import numbers
 
 import numpy as np
 
 MAX_ORDER = 6
+_FEWEST_CLASSES = 10
 
 
 def exponents(order):
@@ -110,6 +112,17 @@ def univariate(coefficients, center, order, label):
     return np.polynomial.Polynomial(powers)
 
 
+def class_scale(num_classes):
+    """The exponent and the weight of another class of a class-aware loss.
+
+    Fewer than ten classes are ten, of which some are never predicted: by the
+    exponents of two or three a loss that resists noise with ten would have
+    almost no gradient at the classes that a network has yet to learn.
+    """
+    effective = max(num_classes, _FEWEST_CLASSES)
+    return math.log(2) / math.log(effective), 1 / (effective - 1)
+
+
 def expression(coefficients, center, order, style="text", class_aware=False):
     """The polynomial as readable text or as LaTeX. See `TaylorLoss`."""
     if style not in ("text", "latex"):
@@ -138,13 +151,14 @@ def expression(coefficients, center, order, style="text", class_aware=False):
     if class_aware and latex:
         return (
             rf"L = \frac{{1}}{{q}} \sum_c w_c \left[ {body} \right], \quad "
-            r"u_c = p_c^q, \quad q = \frac{\log 2}{\log C}, \quad "
-            r"w_c = y_c + \frac{1 - y_c}{C - 1}"
+            r"u_c = p_c^q, \quad q = \frac{\log 2}{\log K}, \quad "
+            r"w_c = y_c + \frac{1 - y_c}{K - 1}, \quad "
+            rf"K = \max(C, {_FEWEST_CLASSES})"
         )
     if class_aware:
         return (
-            f"L = 1/q sum_c w_c [ {body} ], u_c = p_c^q, q = log 2 / log C, "
-            "w_c = y_c + (1 - y_c) / (C - 1)"
+            f"L = 1/q sum_c w_c [ {body} ], u_c = p_c^q, q = log 2 / log K, "
+            f"w_c = y_c + (1 - y_c) / (K - 1), K = max(C, {_FEWEST_CLASSES})"
         )
     if latex:
         return rf"L = \sum_c \left[ {body} \right]"

@@ -1,6 +1,5 @@
 """The loss family that is searched: a Taylor polynomial of p and y."""
 
-import math
 import warnings
 
 import keras
@@ -31,17 +30,18 @@ class TaylorLoss(ClassificationLoss):
     What a polynomial of p does depends on the number of classes: an untrained
     network predicts 1/C, where the logits' gradient of a bounded one is of
     order 1/C, too. With `class_aware` it is one of u = p^q, which is 1/2 at
-    p = 1/C for any C, and all other classes count as much as the labelled one:
+    p = 1/C for ten classes or more, and all other classes count as much as the
+    labelled one:
 
     ```
-    q = log 2 / log C
-    L = 1/q sum over c of (y_c + (1 - y_c) / (C - 1)) *
+    K = max(C, 10), q = log 2 / log K
+    L = 1/q sum over c of (y_c + (1 - y_c) / (K - 1)) *
         sum over i >= 1, i + j <= order of
         theta_ij * (p_c^q - a)^i * (y_c - b)^j
     ```
 
-    The gradient at uniform predictions is then nearly the same for any C; with
-    two classes both forms are one.
+    The gradient at uniform predictions is then nearly the same for any such C.
+    With fewer classes it is the loss of ten, some of which are never predicted.
 
     A hard label takes two values only, so that the loss is one
     polynomial in the labelled class's probability and another one, summed, in
@@ -62,8 +62,8 @@ class TaylorLoss(ClassificationLoss):
             `order * (order + 1) / 2` finite numbers.
         center: The pair (a, b). Defaults to `(0.0, 0.0)`.
         order: Highest total exponent, 1 to 6. Defaults to `4`.
-        class_aware: Whether it is a polynomial of p^(log 2 / log C) instead
-            of p. Defaults to `False`.
+        class_aware: Whether it is a polynomial of p^(log 2 / log C), for ten
+            classes or more, instead of p. Defaults to `False`.
         from_logits: Whether predictions are logits. Defaults to `False`:
             probabilities. They are used as they come, not clipped or
             normalised.
@@ -225,33 +225,31 @@ class TaylorLoss(ClassificationLoss):
 
         exponent = 1
         if self.class_aware:
-            num_classes = logits.shape[-1]
-            exponent = _exponent(num_classes)
-            other = other / (exponent * (num_classes - 1))
+            exponent, weight = polynomial.class_scale(logits.shape[-1])
+            other = other * (weight / exponent)
             target = target / exponent
         return taylor_of_softmax(
             logits, labels, exponent, other, target - other, center
         )
 
     def _class_aware_loss(self, labels, predictions, other, target, center):
-        num_classes = predictions.log_probabilities.shape[-1]
-        exponent = _exponent(num_classes)
-        shifted = ops.exp(exponent * predictions.log_probabilities) - center
+        log_p = predictions.log_probabilities
+        exponent, weight = polynomial.class_scale(log_p.shape[-1])
+        shifted = ops.exp(exponent * log_p) - center
         of_labelled = take_labelled(shifted, labels)
         others = ops.sum(polynomial.horner(other, shifted), axis=-1)
         others = others - polynomial.horner(other, of_labelled)
         own = polynomial.horner(target, of_labelled)
-        return (own + others / (num_classes - 1)) / exponent
+        return (own + weight * others) / exponent
 
     def soft_loss(self, targets, predictions):
         if not self.class_aware:
             return ops.sum(
                 self._terms(targets, predictions.probabilities), axis=-1
             )
-        num_classes = targets.shape[-1]
-        exponent = _exponent(num_classes)
+        exponent, weight = polynomial.class_scale(targets.shape[-1])
         powers = ops.exp(exponent * predictions.log_probabilities)
-        weights = targets + (1 - targets) / (num_classes - 1)
+        weights = targets + (1 - targets) * weight
         terms = weights * self._terms(targets, powers)
         return ops.sum(terms, axis=-1) / exponent
 
@@ -306,11 +304,6 @@ class TaylorLoss(ClassificationLoss):
             f"<{type(self).__name__} name={self.name!r} order={self.order} "
             f"from_logits={self.from_logits}>"
         )
-
-
-def _exponent(num_classes):
-    """The q that makes 1/2 of the uniform probability."""
-    return math.log(2) / math.log(num_classes)
 
 
 def _shortest_floats(variable):

@@ -11,7 +11,8 @@ def taylor(theta, center, order, targets, probabilities, class_aware=False):
     y = np.asarray(targets, "float64")
     weight, scale = 1.0, 1.0
     if class_aware:
-        num_classes = p.shape[-1]
+        # Fewer than ten are ten, some never predicted.
+        num_classes = max(10, p.shape[-1])
         weight = np.where(y == 1, 1.0, y + (1 - y) / (num_classes - 1))
         scale = np.log2(num_classes)
         p = p ** (1 / scale)

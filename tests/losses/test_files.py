@@ -31,11 +31,13 @@ def test_class_aware_losses_come_back(tmp_path):
     losses.save(TaylorLoss(THETA, order=3, class_aware=True), path)
     assert losses.load(path).class_aware
     # A version that knows no such loss must not read it as another.
-    assert json.loads(path.read_text())["version"] == 2
+    assert json.loads(path.read_text())["version"] == 3
 
 
-def test_files_of_the_first_version_are_read(path):
+def test_files_of_earlier_versions_are_read(path):
     content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "version": 2}))
+    assert losses.load(path).coefficients == THETA
     del content["class_aware"]
     path.write_text(json.dumps({**content, "version": 1}))
     loss = losses.load(path)
@@ -47,7 +49,8 @@ def test_files_of_the_first_version_are_read(path):
     ("change", "message"),
     [
         ({"format": "other"}, "not a loss file"),
-        ({"version": 3}, "version 3.*reads versions 1 and 2"),
+        ({"version": 4}, "version 4.*reads versions 1 to 3"),
+        ({"version": 2, "class_aware": True}, "version 2.*fewer than ten"),
         ({"class_aware": 1}, "class_aware must be true or false.*1"),
         ({"coefficients": [1.0]}, "6 finite numbers"),
         ({"coefficients": [None] * 6}, "6 finite numbers"),

@@ -134,26 +134,34 @@ def test_gradients_equal_finite_differences(rng, kind, one_hot):
         assert gradient[index] == pytest.approx(numeric, abs=1e-4)
 
 
-def test_two_classes_are_class_aware_anyway(rng):
-    plain = make(rng, reduction=None)
-    aware = TaylorLoss(
-        plain.coefficients, plain.center, class_aware=True, reduction=None
+@pytest.mark.parametrize("num_classes", [2, 3, 9])
+def test_few_classes_are_ten_for_a_class_aware_loss(rng, num_classes):
+    loss = make(rng, class_aware=True, reduction=None)
+    labels, _, p = batch(rng, num_classes=num_classes)
+    padding = np.zeros((*p.shape[:-1], 10 - num_classes))
+    ten = np.concatenate([p, padding], axis=-1)
+    certain = np.eye(10)[[0]]
+    # Classes that are never predicted add a constant.
+    few, many = (
+        loss(labels, p) - loss(np.array([0]), certain[:, :num_classes]),
+        loss(labels, ten) - loss(np.array([0]), certain),
     )
-    labels, _, p = batch(rng, num_classes=2)
-    np.testing.assert_allclose(aware(labels, p), plain(labels, p), rtol=1e-4)
+    np.testing.assert_allclose(few, many, rtol=1e-4, atol=1e-4)
 
 
 def test_a_class_aware_loss_is_a_gce():
     # Of q = log 2 / log C; a constant apart, and twice as steep.
     loss = TaylorLoss([0, -2, 0], (0, 0), 2, class_aware=True, reduction=None)
-    p = np.array([[0.1, 0.2, 0.3, 0.4], [0.7, 0.1, 0.1, 0.1]])
-    labels = np.array([0, 0])
+    p = np.full((2, 16), 0.2 / 15)
+    p[:, 0] = 0.1, 0.8
     np.testing.assert_allclose(
-        loss(labels, p), -2 * np.sqrt([0.1, 0.7]) / 0.5, rtol=1e-5
+        loss(np.array([0, 0]), p),
+        -2 * np.sqrt(np.sqrt([0.1, 0.8])) / 0.25,
+        rtol=1e-5,
     )
 
 
-@pytest.mark.parametrize("num_classes", [3, 10, 100, 1000])
+@pytest.mark.parametrize("num_classes", [10, 100, 1000])
 def test_a_class_aware_gradient_at_uniform_predictions(num_classes):
     aware, plain = (
         TaylorLoss([0, -2, 0], order=2, class_aware=flag, from_logits=True)
@@ -604,13 +612,13 @@ def test_latex_expression():
     assert TaylorLoss([0], order=1).expression() == "L = sum_c [ 0 ]"
     aware = TaylorLoss([0, -2, 0], order=2, class_aware=True)
     assert aware.expression() == (
-        "L = 1/q sum_c w_c [ -2 u_c y_c ], u_c = p_c^q, q = log 2 / log C, "
-        "w_c = y_c + (1 - y_c) / (C - 1)"
+        "L = 1/q sum_c w_c [ -2 u_c y_c ], u_c = p_c^q, q = log 2 / log K, "
+        "w_c = y_c + (1 - y_c) / (K - 1), K = max(C, 10)"
     )
     assert aware.expression("latex") == (
         r"L = \frac{1}{q} \sum_c w_c \left[ -2\,u_c\,y_c \right], "
-        r"\quad u_c = p_c^q, \quad q = \frac{\log 2}{\log C}, "
-        r"\quad w_c = y_c + \frac{1 - y_c}{C - 1}"
+        r"\quad u_c = p_c^q, \quad q = \frac{\log 2}{\log K}, "
+        r"\quad w_c = y_c + \frac{1 - y_c}{K - 1}, \quad K = \max(C, 10)"
     )
     with pytest.raises(ValueError, match="'text' or 'latex'"):
         loss.expression("html")
