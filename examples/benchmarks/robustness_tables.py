@@ -60,8 +60,8 @@ def by_loss(rows, reference):
     for k in np.argsort(ranks.mean(axis=1)):
         p = ""
         if reference in names and names[k] != reference:
-            own = last[names.index(reference)][noisy]
-            p = f"{_wilcoxon(own - last[k][noisy]):.2g}"
+            of_reference = last[names.index(reference)][noisy]
+            p = f"{_wilcoxon(of_reference - last[k][noisy]):.2g}"
         own = [row for row in rows if row["loss"] == names[k]]
         lines.append(
             f"| {names[k]} | {_percent(last[k][noisy])}"

@@ -37,7 +37,7 @@ def test_it_is_the_file_that_ships():
     assert list(loss.coefficients) == content["coefficients"]
     assert list(loss.center) == content["center"]
     assert loss.order == content["order"]
-    assert loss.class_aware == content.get("class_aware", False)
+    assert loss.class_aware == content["class_aware"]
     assert loss.name == "arl"
 
 
