@@ -24,6 +24,10 @@ first table again with each loss at its best one, chosen for each dataset by the
 clean test accuracies themselves: what nobody has who uses it, and an unfair
 advantage over a loss with one setting.
 
+The sizes are for two cores. Where there is more, --full_data takes all
+examples, --width widens the networks and --epochs trains longer. A row says
+how it was trained, and rows of several sizes may be in one file.
+
 With KERAS_BACKEND=jax it is several times faster than on TensorFlow. Fashion-
 MNIST, CIFAR-10 and CIFAR-10N are TFDS's; the others need no download.
 """
@@ -59,6 +63,15 @@ _LOSSES = flags.DEFINE_list(
 _SEEDS = flags.DEFINE_integer("seeds", 3, "Seeds per problem, at least 1.")
 _LEARNING_RATE = flags.DEFINE_float("learning_rate", 1e-3, "Adam's.")
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Examples a batch.")
+_FULL_DATA = flags.DEFINE_bool(
+    "full_data", False, "Whether all examples are used, not a subset."
+)
+_EPOCHS = flags.DEFINE_integer(
+    "epochs", None, "Epochs, at least 1. Default: 20; on wine 100."
+)
+_WIDTH = flags.DEFINE_integer(
+    "width", 1, "Times as many units and channels in all hidden layers."
+)
 _PROCESSES = flags.DEFINE_integer(
     "processes", 1, "Processes that share the problems and the cores."
 )
@@ -87,6 +100,11 @@ _KEY = (
     "seed",
     "loss",
     "setting",
+    "full_data",
+    "epochs",
+    "width",
+    "learning_rate",
+    "batch_size",
 )
 
 
@@ -104,14 +122,23 @@ def main(argv):
             f"--datasets must be of {', '.join(robustness_problems.RECIPES)}, "
             f"not {_DATASETS.value}"
         )
-    for flag in (_SEEDS, _BATCH_SIZE, _PROCESSES):
-        if flag.value < 1:
+    for flag in (_SEEDS, _BATCH_SIZE, _EPOCHS, _WIDTH, _PROCESSES):
+        if flag.value is not None and flag.value < 1:
             fail(f"--{flag.name} must be at least 1, not {flag.value}")
+    if not _LEARNING_RATE.value > 0:
+        fail(f"--learning_rate must be positive, not {_LEARNING_RATE.value:g}")
+    protocol = robustness_problems.Protocol(
+        full_data=_FULL_DATA.value,
+        epochs=_EPOCHS.value,
+        width=_WIDTH.value,
+        learning_rate=_LEARNING_RATE.value,
+        batch_size=_BATCH_SIZE.value,
+    )
     problems = robustness_problems.all_problems(
         _DATASETS.value, range(_SEEDS.value)
     )
     try:
-        rows = run(problems, names)
+        rows = run(problems, names, protocol)
     except KeyboardInterrupt:
         print("\nStopped. The same command goes on.")
         sys.exit(130)
@@ -138,7 +165,7 @@ def checked_losses():
     return names
 
 
-def run(problems, names):
+def run(problems, names, protocol):
     """The rows of all trainings, those that were there and those missing."""
     import keras
 
@@ -146,19 +173,22 @@ def run(problems, names):
     row_of = {key(row): row for row in read(path)}
     wanted = {problem: settings(problem, names) for problem in problems}
     missing = [
-        (problem, [s for s in chosen if key_of(problem, *s) not in row_of])
+        (
+            problem,
+            [s for s in chosen if key_of(problem, *s, protocol) not in row_of],
+        )
         for problem, chosen in wanted.items()
     ]
     missing = [(problem, chosen) for problem, chosen in missing if chosen]
     bar = keras.utils.Progbar(
         sum(len(chosen) for _, chosen in missing), unit_name="training"
     )
-    for new in trained(together(missing)):
+    for new in trained(together(missing), protocol):
         write(path, new)
         row_of.update({key(row): as_text(row) for row in new})
         bar.add(len(new))
     return [
-        row_of[key_of(problem, *each)]
+        row_of[key_of(problem, *each, protocol)]
         for problem, chosen in wanted.items()
         for each in chosen
     ]
@@ -195,12 +225,9 @@ def settings(problem, names):
     return pairs
 
 
-def trained(wanted):
+def trained(wanted, protocol):
     """The rows of each problem, as they come."""
-    arguments = [
-        (problem, chosen, _LEARNING_RATE.value, _BATCH_SIZE.value)
-        for problem, chosen in wanted
-    ]
+    arguments = [(problem, chosen, protocol) for problem, chosen in wanted]
     if _PROCESSES.value == 1:
         for each in arguments:
             yield train(*each)
@@ -216,14 +243,14 @@ def trained(wanted):
             pool.shutdown(cancel_futures=True)
 
 
-def train(problem, chosen, learning_rate, batch_size):
+def train(problem, chosen, protocol):
     """Trains with each of some losses, a row each."""
     import robustness_problems
     import robustness_settings
 
     from keras_arl.tasks import TrainingDivergedError
 
-    task = robustness_problems.build(problem, learning_rate, batch_size)
+    task = robustness_problems.build(problem, protocol)
     rows = []
     for name, setting in chosen:
         loss = robustness_settings.loss(name, setting, problem.has_many_classes)
@@ -239,8 +266,7 @@ def train(problem, chosen, learning_rate, batch_size):
                 "last": accuracies[-1],
                 "best": max(accuracies),
                 "num_train": len(task.train[1]),
-                "epochs": task.epochs,
-                "learning_rate": learning_rate,
+                **dataclasses.asdict(protocol.of(problem.dataset)),
             }
         )
     return rows
@@ -263,8 +289,14 @@ def key(row):
     return tuple(str(row[name]) for name in _KEY)
 
 
-def key_of(problem, loss, setting):
-    values = (*dataclasses.astuple(problem), loss, setting)
+def key_of(problem, loss, setting, protocol):
+    protocol = protocol.of(problem.dataset)
+    values = (
+        *dataclasses.astuple(problem),
+        loss,
+        setting,
+        *dataclasses.astuple(protocol),
+    )
     return tuple(map(str, values))
 
 
@@ -278,11 +310,12 @@ def read(path):
         return []
     with open(path, newline="") as file:
         reader = csv.DictReader(file)
-        missing = set(_KEY) - set(reader.fieldnames or ())
+        columns = reader.fieldnames or ()
+        missing = [name for name in _KEY if name not in columns]
         if missing:
             raise ValueError(
                 f"--output={path} is no file of this program: it has no "
-                f"column {min(missing)!r}"
+                f"column {missing[0]!r}"
             )
         return list(reader)
 

@@ -63,9 +63,9 @@ class Recipe:
     Args:
         kind: Which `NOISES` it meets.
         networks: Names of networks.
-        num_train: Number of training examples.
-        num_test: Number of test examples.
-        epochs: Number of epochs.
+        num_train: Number of training examples, unless all are asked for.
+        num_test: Number of test examples, unless all are asked for.
+        epochs: Number of epochs, unless another is asked for.
     """
 
     kind: str
@@ -84,6 +84,30 @@ RECIPES = {
     "unicode_names": Recipe("vectors", ("mlp",), 2000, 1000, 20),
     "wine": Recipe("vectors", ("mlp",), 100, 36, 100),
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """How all problems are trained on.
+
+    Args:
+        full_data: Whether on all examples, not on the recipe's number.
+        epochs: Number of epochs, or `None` for the recipe's.
+        width: Factor of the units and channels of all hidden layers.
+        learning_rate: Adam's.
+        batch_size: Examples a batch.
+    """
+
+    full_data: bool = False
+    epochs: int | None = None
+    width: int = 1
+    learning_rate: float = 1e-3
+    batch_size: int = 64
+
+    def of(self, dataset):
+        """The same with the number of epochs for a dataset."""
+        epochs = self.epochs or RECIPES[dataset].epochs
+        return dataclasses.replace(self, epochs=epochs)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,9 +226,9 @@ def _labelled_texts(texts, labels, num_classes):
     )
 
 
-def build(problem, learning_rate, batch_size):
+def build(problem, protocol):
     """The `keras_arl.tasks.Task` of a problem, evaluated on the test part."""
-    recipe = RECIPES[problem.dataset]
+    recipe, protocol = RECIPES[problem.dataset], protocol.of(problem.dataset)
     data = load(problem.dataset)
     # Not the seed of the task's weights.
     choice, noise_seed, weights, shuffling = (
@@ -212,8 +236,10 @@ def build(problem, learning_rate, batch_size):
         for s in np.random.SeedSequence(problem.seed).generate_state(4)
     )
     rng = np.random.default_rng(choice)
-    train = rng.permutation(len(data.pool_labels))[: recipe.num_train]
-    test = rng.permutation(len(data.test_labels))[: recipe.num_test]
+    train = rng.permutation(len(data.pool_labels))
+    test = rng.permutation(len(data.test_labels))
+    if not protocol.full_data:
+        train, test = train[: recipe.num_train], test[: recipe.num_test]
     x = data.pool_inputs[train].astype("float32") / data.scale
     shape, num_classes = x.shape[1:], data.num_classes
     return keras_arl.tasks.Task(
@@ -223,15 +249,19 @@ def build(problem, learning_rate, batch_size):
             data.test_labels[test],
         ),
         build_model=functools.partial(
-            NETWORKS[problem.network], shape, num_classes, weights
+            NETWORKS[problem.network],
+            shape,
+            num_classes,
+            weights,
+            protocol.width,
         ),
         num_classes=num_classes,
-        optimizer=keras.optimizers.Adam(learning_rate),
-        epochs=recipe.epochs,
+        optimizer=keras.optimizers.Adam(protocol.learning_rate),
+        epochs=protocol.epochs,
         seed=weights,
-        batch_size=batch_size,
+        batch_size=protocol.batch_size,
         shuffle_seed=shuffling,
-        architecture=(problem.network, shape, num_classes),
+        architecture=(problem.network, shape, num_classes, protocol.width),
     )
 
 
@@ -257,37 +287,37 @@ def _noisy_labels(problem, data, rows, x, seed):
     return keras_arl.noise.corrupt_labels(labels, matrix, seed)
 
 
-def _mlp(shape, num_classes, seed):
+def _mlp(shape, num_classes, seed, width=1):
     """Deeper than any that a search samples."""
     layers = _Layers(seed)
     inputs = keras.Input(shape)
     x = keras.layers.Flatten()(inputs)
-    for width in 5 * (100,):
-        x = keras.layers.Activation("relu")(layers.dense(width)(x))
+    for _ in range(5):
+        x = keras.layers.Activation("relu")(layers.dense(100 * width)(x))
     return keras.Model(inputs, _softmax(layers.dense(num_classes)(x)))
 
 
-def _cnn(shape, num_classes, seed):
+def _cnn(shape, num_classes, seed, width=1):
     """Patches of 4 x 4, a convolution, and a dense layer."""
     layers = _Layers(seed)
     inputs = keras.Input(shape)
-    x = layers.convolution(16, size=4, strides=4)(inputs)
+    x = layers.convolution(16 * width, size=4, strides=4)(inputs)
     x = keras.layers.Activation("relu")(x)
-    x = layers.convolution(32, size=3, strides=2)(x)
+    x = layers.convolution(32 * width, size=3, strides=2)(x)
     x = keras.layers.Activation("relu")(x)
     x = keras.layers.Flatten()(x)
-    x = keras.layers.Activation("relu")(layers.dense(96)(x))
+    x = keras.layers.Activation("relu")(layers.dense(96 * width)(x))
     return keras.Model(inputs, _softmax(layers.dense(num_classes)(x)))
 
 
-def _resnet(shape, num_classes, seed):
+def _resnet(shape, num_classes, seed, width=1):
     """Patches of 4 x 4 and a residual block with batch normalisation."""
     layers = _Layers(seed)
     inputs = keras.Input(shape)
-    x = layers.convolution(12, size=4, strides=4)(inputs)
-    y = layers.convolution(24, size=3, strides=2)(_normalised_relu(x))
-    y = layers.convolution(24, size=3, strides=1)(_normalised_relu(y))
-    x = layers.convolution(24, size=1, strides=2)(x)
+    x = layers.convolution(12 * width, size=4, strides=4)(inputs)
+    y = layers.convolution(24 * width, size=3, strides=2)(_normalised_relu(x))
+    y = layers.convolution(24 * width, size=3, strides=1)(_normalised_relu(y))
+    x = layers.convolution(24 * width, size=1, strides=2)(x)
     x = keras.layers.Activation("relu")(keras.layers.Add()([x, y]))
     x = keras.layers.GlobalAveragePooling2D()(x)
     return keras.Model(inputs, _softmax(layers.dense(num_classes)(x)))

@@ -84,6 +84,25 @@ def test_it_goes_on_where_it_was_stopped(tmp_path):
     assert third.stdout.count("average rank") == 1
 
 
+def test_other_sizes_are_other_rows(tmp_path):
+    flags = ("--datasets=wine", "--seeds=1", "--losses=ce")
+    small = run(tmp_path, *flags)
+    assert small.returncode == 0, small.stderr
+    large = run(tmp_path, *flags, "--full_data", "--epochs=3", "--width=2")
+    assert large.returncode == 0, large.stderr
+    table = pd.read_csv(tmp_path / "robustness.csv", keep_default_na=False)
+    assert len(table) == 14
+    sizes = table[["full_data", "num_train", "epochs", "width"]]
+    assert set(sizes.itertuples(index=False, name=None)) == {
+        (False, 100, 100, 1),
+        (True, 142, 3, 2),
+    }
+    # The tables are of the rows that were asked for.
+    clean = table[table["full_data"] & (table["noise"] == "none")]
+    assert f"| {100 * clean['last'].item():.1f} | 1.00 |" in large.stdout
+    assert small.stdout != large.stdout
+
+
 def test_losses_at_their_best_settings(tmp_path):
     result = run(
         tmp_path,
@@ -114,6 +133,8 @@ def test_losses_at_their_best_settings(tmp_path):
         ("--losses=taylor", "--losses must be of ael, "),
         ("--seeds=0", "--seeds must be at least 1, not 0"),
         ("--processes=0", "--processes must be at least 1, not 0"),
+        ("--epochs=0", "--epochs must be at least 1, not 0"),
+        ("--learning_rate=0", "--learning_rate must be positive, not 0"),
         ("more", "unexpected argument 'more'"),
     ],
 )
@@ -175,8 +196,7 @@ def test_problems_are_noisy_as_they_say(problems):
         clean, noisy = (
             problems.build(
                 problems.Problem("python_library", name, value, "mlp", seed=3),
-                learning_rate=1e-3,
-                batch_size=64,
+                problems.Protocol(),
             )
             for name, value in (("none", 0.0), (noise, rate))
         )
@@ -184,6 +204,18 @@ def test_problems_are_noisy_as_they_say(problems):
         np.testing.assert_array_equal(clean.validation[1], noisy.validation[1])
         wrong = np.mean(clean.train[1] != noisy.train[1])
         assert wrong == pytest.approx(rate, abs=0.05)
+
+
+def test_width_is_that_of_hidden_layers(problems):
+    for name, build in problems.NETWORKS.items():
+        narrow, wide = (
+            [w.shape for w in build((16, 16, 3), 5, 0, width).get_weights()]
+            for width in (1, 3)
+        )
+        assert narrow[-1] == wide[-1] == (5,), name
+        for small, large in zip(narrow[:-1], wide[:-1], strict=True):
+            assert large[0] in (small[0], 3 * small[0]), name
+        assert wide[-2][0] == 3 * narrow[-2][0], name
 
 
 def test_networks_start_from_their_seed(problems):
