@@ -13,7 +13,7 @@ from keras_arl.search import files
 from keras_arl.search.schedule import SEARCH
 
 SETTINGS_FILE = "search.json"
-VERSION = 4
+VERSION = 5
 
 
 class Journal:

@@ -44,6 +44,11 @@ class CMAESOracle(keras_tuner.Oracle):
     `"selection"`), `generation`, `candidate`, `task`, `task_seed`, the
     coefficients `theta_ij`, and the centre `center_p`, `center_y`.
 
+    The scale of a loss is the learning rate's business, not the search's: a
+    trial is trained with its coefficients divided by one number, so that with
+    ten classes the steepest gradient of the labelled class's logit, over its
+    probability p where the others share the rest, is 1, as cross-entropy's.
+
     Many workers may share a search (`keras_arl.distribute`). A trial whose
     worker is not heard of for the `lease` is handed to another, and fails as
     if by an exception once five workers were lost with it.

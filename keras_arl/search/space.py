@@ -45,9 +45,18 @@ def _linear(order):
 _STARTS = {"ce": _taylor_cross_entropy, "linear": _linear}
 
 
-def to_loss(vector, order, **kwargs):
-    """The `TaylorLoss` of a vector; `kwargs` are its other arguments."""
+def to_loss(vector, order, class_aware=False, **kwargs):
+    """The `TaylorLoss` of a vector, scaled; `kwargs` are other arguments.
+
+    A vector means a loss up to its scale, which is the learning rate's
+    business: with ten classes the steepest pull on a logit is 1, as
+    cross-entropy's.
+    """
     count = polynomial.num_coefficients(order)
+    theta, center = vector[:count], vector[count:]
+    pull = polynomial.steepest_pull(theta, center, order, class_aware)
+    if pull > 0:
+        theta = [value / pull for value in theta]
     return TaylorLoss(
-        vector[:count], center=vector[count:], order=order, **kwargs
+        theta, center=center, order=order, class_aware=class_aware, **kwargs
     )

@@ -381,7 +381,7 @@ class LossTuner(keras_tuner.Tuner):
             **kwargs: Further arguments of `TaylorLoss`, such as `from_logits`.
 
         Returns:
-            A `TaylorLoss`.
+            A `TaylorLoss`, scaled as in its trials (see `CMAESOracle`).
 
         Raises:
             RuntimeError: If the search is not finished, or this is a worker.

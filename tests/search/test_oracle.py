@@ -254,13 +254,13 @@ def test_changed_settings_are_refused_on_resume(tmp_path, name, value):
     assert anew.oracle.trials == {}
 
 
-@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
 def test_another_version_of_the_state_is_refused(tmp_path, version):
     toy(tmp_path, generations=1, popsize=4).search(verbose=0)
     path = tmp_path / "loss_search" / "search.json"
     state = json.loads(path.read_text())
     path.write_text(json.dumps({**state, "version": version}))
-    message = rf"version {version}; .*continues version 4"
+    message = rf"version {version}; .*continues version 5"
     with pytest.raises(ValueError, match=message):
         toy(tmp_path, generations=1, popsize=4)
 
@@ -270,7 +270,7 @@ def test_state_of_the_first_version_is_refused(tmp_path):
     folder = tmp_path / "loss_search"
     (folder / "search.json").rename(folder / "oracle.json")
     tuner = toy(tmp_path, generations=1, popsize=4)
-    with pytest.raises(ValueError, match=r"version 1; .*continues version 4"):
+    with pytest.raises(ValueError, match=r"version 1; .*continues version 5"):
         tuner.search(verbose=0)
 
 
