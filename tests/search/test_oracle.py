@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from keras_tuner.engine.trial import TrialStatus
 
+from keras_arl.losses import TaylorLoss
 from keras_arl.search import CMAESOracle
 from keras_arl.search import files
 from keras_arl.search.journal import Journal
 from keras_arl.search.schedule import Stage
 from keras_arl.search.space import parameter_names
-from keras_arl.search.space import to_loss
 from tests.search.toy import TARGET
 from tests.search.toy import ToyTuner
 from tests.search.toy import toy
@@ -600,17 +600,17 @@ def test_invalid_arguments(arguments, message):
 
 def test_starting_points_are_known_losses():
     p = np.array([[0.3, 0.5, 0.2]])
-    linear = loss_at(CMAESOracle(x0="linear").x0, class_aware=False)
+    linear = unscaled(CMAESOracle(x0="linear").x0)
     assert float(linear(np.array([1]), p)) == pytest.approx(-1.0 + 1.0)
     # Within the Taylor polynomial's error: (2p - 1)^5 / 5 and less.
-    ce = loss_at(CMAESOracle(x0="ce").x0, class_aware=False)
+    ce = unscaled(CMAESOracle(x0="ce").x0)
     at_half = float(ce(np.array([1]), np.array([[0.3, 0.5, 0.2]])))
     at_more = float(ce(np.array([1]), np.array([[0.2, 0.6, 0.2]])))
     assert at_half - at_more == pytest.approx(np.log(0.6 / 0.5), abs=1e-3)
 
 
-def loss_at(vector, class_aware):
-    return to_loss(vector, 4, class_aware=class_aware)
+def unscaled(vector):
+    return TaylorLoss(vector[:10], center=vector[10:])
 
 
 def test_fitness_by_rank():

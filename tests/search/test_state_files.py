@@ -235,7 +235,7 @@ def test_a_temporary_file_that_is_a_link_is_not_followed(tmp_path, whole):
 @pytest.mark.parametrize(
     "content",
     [
-        {"version": 5}, {"version": 4, "settings": [1]},
+        {"version": 5}, {"version": 5, "settings": [1]},
         {"version": 5, "settings": {}},
         *({"version": 5, "settings": {"seed": seed}}
           for seed in ("abc", -1, 1.5, None)),
