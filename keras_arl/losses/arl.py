@@ -15,9 +15,10 @@ class ARL(TaylorLoss):
     """AutoRobust-Loss: a noise-robust loss found by search.
 
     A `TaylorLoss` whose coefficients come from `arl.json` beside this module,
-    where their provenance stands too: command, seed, versions, tasks, score
-    and date (`keras_arl.losses.arl_provenance()`). It needs no clean data and
-    no change of training.
+    where their provenance stands too: command, commit, seed, versions, tasks,
+    score and date (`keras_arl.losses.arl_provenance()`). They are scaled so
+    that with ten classes the steepest pull on a logit is cross-entropy's, 1.
+    It needs no clean data and no change of training.
 
     A saved model keeps the coefficients that it was trained with, whatever a
     later version of the package ships.

@@ -10,6 +10,7 @@ from keras_arl.losses import TaylorLoss
 from keras_arl.losses import arl as arl_module
 from keras_arl.losses import arl_provenance
 from keras_arl.losses import is_trainable
+from tests.losses.reference import value_and_gradient
 
 
 def test_six_lines_of_the_readme(rng):
@@ -46,10 +47,31 @@ def test_it_can_teach(num_classes):
     assert is_trainable(ARL(), num_classes)
 
 
+@pytest.mark.parametrize(
+    ("num_classes", "low", "high"), [(3, 0.8, 1.1), (10, 0.99, 1.01),
+                                     (100, 1, 2), (10_000, 1, 3)],
+)  # fmt: skip
+def test_it_pulls_about_as_hard_as_cross_entropy(num_classes, low, high):
+    loss = ARL(from_logits=True, reduction="sum")
+    logits = np.zeros((200, num_classes))
+    logits[:, 0] = np.linspace(-5, 20, 200)
+    labels = np.zeros(200, "int32")
+    _, gradient = value_and_gradient(lambda z: loss(labels, z), logits)
+    assert low < np.abs(gradient).max() < high
+
+
 def test_provenance_is_complete():
     provenance = arl_provenance()
     assert "python examples/search_oracle.py --" in provenance["command"]
-    for name in ("seed", "versions", "tasks", "score", "date"):
+    for name in (
+        "commit",
+        "scale",
+        "seed",
+        "versions",
+        "tasks",
+        "score",
+        "date",
+    ):
         assert provenance[name] not in (None, "", {})
 
 
