@@ -65,7 +65,6 @@ def test_provenance_is_complete():
     assert "python examples/search_oracle.py --" in provenance["command"]
     for name in (
         "commit",
-        "scale",
         "seed",
         "versions",
         "tasks",
