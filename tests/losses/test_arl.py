@@ -63,8 +63,10 @@ def test_it_pulls_about_as_hard_as_cross_entropy(num_classes, low, high):
 def test_provenance_is_complete():
     provenance = arl_provenance()
     assert "python examples/search_oracle.py --" in provenance["command"]
+    assert f"--seed={provenance['seed']}" in provenance["command"]
     for name in (
         "commit",
+        "scale",
         "seed",
         "versions",
         "tasks",
