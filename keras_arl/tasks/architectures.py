@@ -7,13 +7,16 @@ import numpy as np
 
 from keras_arl.tasks.seeds import derive_seeds
 
-FAMILIES = ("mlp", "cnn")
+FAMILIES = ("mlp", "cnn", "resnet")
+DEFAULT_FAMILIES = ("mlp", "cnn")
 ACTIVATIONS = ("relu", "elu", "tanh", "gelu")
 _MLP_WIDTHS = (32, 64, 128, 256)
 _CNN_FILTERS = (8, 16, 32)
+_RESNET_FILTERS = (8, 16, 24)
 _DROPOUT_RATES = (0.0, 0.2, 0.4)
 _SMALLEST_POOLED_SIZE = 4
-# There are 936 convolutional networks to draw.
+_LARGEST_WHOLE_SIZE = 16
+# There are 936 networks of convolutions, and as many residual ones, to draw.
 _LARGEST_POOL = 500
 # Short trainings: Keras's 0.99 would still remember the initial statistics.
 _MOMENTUM = 0.9
@@ -24,9 +27,13 @@ class ArchitectureConfig:
     """A network that `build_model` can build.
 
     Args:
-        family: `"mlp"` (dense layers) or `"cnn"` (3x3 convolutions, each
-            followed by 2x2 max pooling while the image is large enough).
-        widths: Units of each dense layer, or filters of each convolution.
+        family: `"mlp"` (dense layers), `"cnn"` (3x3 convolutions, each
+            followed by 2x2 max pooling while the image is large enough), or
+            `"resnet"` (a 3x3 convolution, residual blocks of two, each of
+            which halves the image while it is large enough, and global
+            average pooling).
+        widths: Units of each dense layer, or filters of each convolution or
+            residual block.
         activation: Activation of the hidden layers.
         batch_normalization: Whether hidden layers are batch-normalised.
         dropout: Rate of the dropout before the output layer, in [0, 1).
@@ -39,12 +46,15 @@ class ArchitectureConfig:
     dropout: float
 
 
-def sample_architecture(seed, families=FAMILIES):
-    """Samples a network: MLPs of 1-4 layers and CNNs of 1-3 convolutions.
+def sample_architecture(seed, families=DEFAULT_FAMILIES):
+    """Samples a network.
+
+    MLPs have 1-4 layers, CNNs 1-3 convolutions, residual networks 1-3 blocks.
 
     Args:
         seed: Non-negative integer.
-        families: Families to draw from. Defaults to `("mlp", "cnn")`.
+        families: Families to draw from, of `"mlp"`, `"cnn"` and `"resnet"`.
+            Defaults to `("mlp", "cnn")`.
 
     Returns:
         An `ArchitectureConfig`, the same for the same arguments.
@@ -65,10 +75,12 @@ def sample_architecture(seed, families=FAMILIES):
         )
     rng = np.random.default_rng(seed)
     family = families[rng.integers(len(families))]
-    if family == "mlp":
-        depth, choices = rng.integers(1, 5), _MLP_WIDTHS
-    else:
-        depth, choices = rng.integers(1, 4), _CNN_FILTERS
+    deepest, choices = {
+        "mlp": (4, _MLP_WIDTHS),
+        "cnn": (3, _CNN_FILTERS),
+        "resnet": (3, _RESNET_FILTERS),
+    }[family]
+    depth = rng.integers(1, deepest + 1)
     return ArchitectureConfig(
         family=family,
         widths=tuple(int(w) for w in rng.choice(choices, size=depth)),
@@ -78,7 +90,7 @@ def sample_architecture(seed, families=FAMILIES):
     )
 
 
-def sample_architectures(count, seed, families=FAMILIES):
+def sample_architectures(count, seed, families=DEFAULT_FAMILIES):
     """Samples a pool of different networks, for `TaskSpace.architectures`.
 
     A search over few networks compiles few programs.
@@ -86,7 +98,8 @@ def sample_architectures(count, seed, families=FAMILIES):
     Args:
         count: Number of networks, 1 to 500.
         seed: Non-negative integer.
-        families: Families to draw from. Defaults to `("mlp", "cnn")`.
+        families: Families to draw from, of `"mlp"`, `"cnn"` and `"resnet"`.
+            Defaults to `("mlp", "cnn")`.
 
     Returns:
         A tuple of `ArchitectureConfig`, the same for the same arguments. A
@@ -135,45 +148,87 @@ def build_model(config, input_shape, num_classes, seed):
     >>> model.output_shape
     (None, 10)
     """
-    if config.family == "cnn" and len(input_shape) != 3:
+    if config.family != "mlp" and len(input_shape) != 3:
         raise ValueError(
             "Convolutions need images; for other data take architectures of "
             "families=('mlp',). Received: "
             f"input_shape={tuple(input_shape)}"
         )
-    seeds = iter(derive_seeds(seed, len(config.widths) + 2))
+    layers = _Layers(config, seed)
     inputs = keras.Input(input_shape)
-    x = inputs
-    if config.family == "mlp":
-        x = keras.layers.Flatten()(x)
-    for width in config.widths:
-        x = _hidden_layer(config, width, next(seeds))(x)
-        if config.batch_normalization:
-            x = keras.layers.BatchNormalization(momentum=_MOMENTUM)(x)
-        x = keras.layers.Activation(config.activation)(x)
-        if config.family == "cnn" and min(x.shape[1:3]) >= (
-            _SMALLEST_POOLED_SIZE
-        ):
-            x = keras.layers.MaxPooling2D(2)(x)
-    if config.family == "cnn":
-        x = keras.layers.Flatten()(x)
+    x = _BODIES[config.family](config, layers, inputs)
     if config.dropout:
-        x = keras.layers.Dropout(config.dropout, seed=next(seeds))(x)
-    outputs = keras.layers.Dense(
-        num_classes,
-        activation="softmax",
-        kernel_initializer=_glorot(next(seeds)),
-    )(x)
+        x = keras.layers.Dropout(config.dropout, seed=layers.seed())(x)
+    outputs = layers.dense(num_classes, activation="softmax")(x)
     return keras.Model(inputs, outputs)
 
 
-def _hidden_layer(config, width, seed):
-    if config.family == "mlp":
-        return keras.layers.Dense(width, kernel_initializer=_glorot(seed))
-    return keras.layers.Conv2D(
-        width, 3, padding="same", kernel_initializer=_glorot(seed)
-    )
+def _mlp(config, layers, x):
+    x = keras.layers.Flatten()(x)
+    for width in config.widths:
+        x = layers.activated(layers.dense(width)(x))
+    return x
 
 
-def _glorot(seed):
-    return keras.initializers.GlorotUniform(seed=seed)
+def _cnn(config, layers, x):
+    for width in config.widths:
+        x = layers.activated(layers.convolution(width)(x))
+        if _is_large(x):
+            x = keras.layers.MaxPooling2D(2)(x)
+    return keras.layers.Flatten()(x)
+
+
+def _resnet(config, layers, x):
+    first, *_ = config.widths
+    # Large images are halved at once: small networks, many trainings.
+    strides = 2 if min(x.shape[1:3]) > _LARGEST_WHOLE_SIZE else 1
+    x = layers.convolution(first, strides=strides)(x)
+    for width in config.widths:
+        strides = 2 if _is_large(x) else 1
+        y = layers.activated(x)
+        y = layers.convolution(width, strides=strides)(y)
+        y = layers.convolution(width)(layers.activated(y))
+        if strides > 1 or x.shape[-1] != width:
+            x = layers.convolution(width, size=1, strides=strides)(x)
+        x = keras.layers.Add()([x, y])
+    return keras.layers.GlobalAveragePooling2D()(layers.activated(x))
+
+
+_BODIES = {"mlp": _mlp, "cnn": _cnn, "resnet": _resnet}
+
+
+def _is_large(x):
+    return min(x.shape[1:3]) >= _SMALLEST_POOLED_SIZE
+
+
+class _Layers:
+    """Layers of a configuration, seeded one after the other."""
+
+    def __init__(self, config, seed):
+        self._config = config
+        self._seeds = iter(derive_seeds(seed, 4 * len(config.widths) + 3))
+
+    def seed(self):
+        return next(self._seeds)
+
+    def dense(self, units, activation=None):
+        return keras.layers.Dense(
+            units, activation=activation, kernel_initializer=self._glorot()
+        )
+
+    def convolution(self, filters, size=3, strides=1):
+        return keras.layers.Conv2D(
+            filters,
+            size,
+            strides=strides,
+            padding="same",
+            kernel_initializer=self._glorot(),
+        )
+
+    def activated(self, x):
+        if self._config.batch_normalization:
+            x = keras.layers.BatchNormalization(momentum=_MOMENTUM)(x)
+        return keras.layers.Activation(self._config.activation)(x)
+
+    def _glorot(self):
+        return keras.initializers.GlorotUniform(seed=self.seed())

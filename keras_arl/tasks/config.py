@@ -90,7 +90,7 @@ class TaskSpace:
         ("symmetric", 0.6),
         ("pair_flip", 0.3),
     )
-    families: tuple[str, ...] = architectures.FAMILIES
+    families: tuple[str, ...] = architectures.DEFAULT_FAMILIES
     architectures: tuple[ArchitectureConfig, ...] | None = None
     optimizers: tuple[tuple[str, float], ...] = (
         ("adam", 0.001),

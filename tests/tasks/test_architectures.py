@@ -1,10 +1,12 @@
 import dataclasses
+import itertools
 import json
 
 import keras
 import numpy as np
 import pytest
 
+from keras_arl.tasks import ArchitectureConfig
 from keras_arl.tasks import build_model
 from keras_arl.tasks import sample_architecture
 
@@ -20,6 +22,9 @@ def test_sampling_is_a_function_of_the_seed_and_covers_the_families():
     assert {c.dropout == 0 for c in configs} == {True, False}
     only = {sample_architecture(s, families=("cnn",)).family for s in range(9)}
     assert only == {"cnn"}
+    residual = [sample_architecture(s, families=("resnet",)) for s in range(30)]
+    assert {c.family for c in residual} == {"resnet"}
+    assert {len(c.widths) for c in residual} == {1, 2, 3}
 
 
 def test_a_configuration_is_plain_values():
@@ -52,6 +57,47 @@ def test_models_map_images_to_probabilities(rng, shape, seed):
     assert len(convolutions) == expected
 
 
+@pytest.mark.parametrize("shape", [(8, 8, 1), (28, 28, 1), (9, 32, 3)])
+@pytest.mark.parametrize("normalized", [True, False])
+def test_residual_networks(rng, shape, normalized):
+    config = ArchitectureConfig("resnet", (4, 4, 6), "relu", normalized, 0.2)
+    model = build_model(config, shape, num_classes=7, seed=0)
+    sums = [x for x in model.layers if isinstance(x, keras.layers.Add)]
+    assert len(sums) == 3
+    sizes = [tuple(x.output.shape[1:3]) for x in sums]
+    first = tuple(-(-s // 2) if min(shape[:2]) > 16 else s for s in shape[:2])
+    assert sizes[0] == tuple(-(-s // 2) for s in first)
+    assert all(
+        a == b or b == tuple(-(-s // 2) for s in a)
+        for a, b in itertools.pairwise(sizes)
+    )
+    normalizations = [
+        x
+        for x in model.layers
+        if isinstance(x, keras.layers.BatchNormalization)
+    ]
+    assert len(normalizations) == (7 if normalized else 0)
+    images = rng.normal(size=(3, *shape)).astype("float32")
+    outputs = keras.ops.convert_to_numpy(model(images))
+    np.testing.assert_allclose(outputs.sum(axis=1), 1, atol=1e-5)
+
+
+def test_a_residual_block_without_convolutions_is_the_identity(rng):
+    config = ArchitectureConfig("resnet", (4, 4), "relu", False, 0.0)
+    model = build_model(config, (3, 3, 1), num_classes=2, seed=0)
+    stem, *_, dense = [w for w in model.layers if w.weights]
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Conv2D) and layer is not stem:
+            layer.kernel.assign(0 * layer.kernel)
+    images = rng.normal(size=(5, 3, 3, 1)).astype("float32")
+    pooled = keras.ops.mean(keras.ops.relu(stem(images)), axis=(1, 2))
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(model(images)),
+        keras.ops.convert_to_numpy(dense(pooled)),
+        atol=1e-6,
+    )
+
+
 def test_weights_are_a_function_of_the_seed_alone():
     config = sample_architecture(1)
 
@@ -68,5 +114,8 @@ def test_convolutions_need_images():
     cnn = sample_architecture(0, families=("cnn",))
     with pytest.raises(ValueError, match=r"need images.*input_shape=\(30,\)"):
         build_model(cnn, (30,), 2, seed=0)
+    resnet = sample_architecture(0, families=("resnet",))
+    with pytest.raises(ValueError, match="need images"):
+        build_model(resnet, (30,), 2, seed=0)
     mlp = sample_architecture(0, families=("mlp",))
     assert build_model(mlp, (30,), 2, seed=0).output_shape == (None, 2)

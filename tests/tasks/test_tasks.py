@@ -496,7 +496,8 @@ def test_broad_tasks_hold_what_they_promise():
     assert {config.imbalance for config in configs} == {1, 10, 50}
     assert {config.momentum for config in configs} == {0, 0.9}
     assert {config.input_noise for config in configs} == {0, 0.5, 1}
-    assert {config.architecture.family for config in configs} == {"mlp", "cnn"}
+    families = {config.architecture.family for config in configs}
+    assert families == {"mlp", "cnn", "resnet"}
     # What the loss is measured on later is not among them.
     named = " ".join(sorted({config.dataset for config in configs}))
     assert named == (
