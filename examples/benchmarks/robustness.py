@@ -15,6 +15,7 @@ rows are there it only prints the tables:
                 rank, and Wilcoxon's signed-rank test against --reference
   by noise      mean accuracy
   by dataset    mean accuracy over its noisy problems
+  by network    mean accuracy over its noisy problems
   by problem    mean accuracy
 
 ± is the standard deviation over the seeds.
@@ -148,6 +149,7 @@ def main(argv):
     print(robustness_tables.by_loss(published, _REFERENCE.value))
     print(robustness_tables.by_noise(published))
     print(robustness_tables.by_dataset(published))
+    print(robustness_tables.by_network(published))
     print(robustness_tables.by_problem(published))
     if _OTHER_SETTINGS.value:
         best = robustness_tables.best_settings(rows)

@@ -84,6 +84,12 @@ def by_dataset(rows):
     return _by_group(noisy, lambda problem: problem[0])
 
 
+def by_network(rows):
+    """A row per loss, a column per network, means over its noisy problems."""
+    noisy = [row for row in rows if row["noise"] != "none"]
+    return _by_group(noisy, lambda problem: problem[3])
+
+
 def by_problem(rows):
     """A row per problem, a column per loss, mean ± standard deviation."""
     names = list(dict.fromkeys(row["loss"] for row in rows))

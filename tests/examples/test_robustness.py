@@ -282,6 +282,9 @@ def test_tables(tables):
     lines = tables.by_dataset(rows).splitlines()
     assert lines[0] == "| loss | wine |"
     assert lines[2:] == ["| ce | 40.0 |", "| arl | 60.0 |"]
+    lines = tables.by_network(rows).splitlines()
+    assert lines[0] == "| loss | mlp |"
+    assert lines[2:] == ["| ce | 40.0 |", "| arl | 60.0 |"]
     lines = tables.by_problem(rows).splitlines()
     assert lines[0] == "| dataset | noise | network | ce | arl |"
     assert lines[2] == "| wine | none | mlp | 90.0 | 80.0 |"
