@@ -76,6 +76,6 @@ def arl_provenance():
     Example:
 
     >>> keras_arl.losses.arl_provenance()["seed"]
-    1
+    3
     """
     return files.read(_ARL_FILE)["provenance"]
