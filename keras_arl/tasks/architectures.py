@@ -8,6 +8,7 @@ import numpy as np
 from keras_arl.tasks.seeds import derive_seeds
 
 FAMILIES = ("mlp", "cnn", "resnet")
+# Residual networks take several times as long to compile.
 DEFAULT_FAMILIES = ("mlp", "cnn")
 ACTIVATIONS = ("relu", "elu", "tanh", "gelu")
 _MLP_WIDTHS = (32, 64, 128, 256)
@@ -33,7 +34,7 @@ class ArchitectureConfig:
             which halves the image while it is large enough, and global
             average pooling).
         widths: Units of each dense layer, or filters of each convolution or
-            residual block.
+            residual block, of which there is at least one.
         activation: Activation of the hidden layers.
         batch_normalization: Whether hidden layers are batch-normalised.
         dropout: Rate of the dropout before the output layer, in [0, 1).
@@ -139,7 +140,8 @@ def build_model(config, input_shape, num_classes, seed):
         probabilities of shape `(batch, C)`.
 
     Raises:
-        ValueError: If convolutions are asked for and the inputs are no images.
+        ValueError: If the family is unknown, a residual network has no block,
+            or convolutions are asked for and the inputs are no images.
 
     Example:
 
@@ -148,6 +150,16 @@ def build_model(config, input_shape, num_classes, seed):
     >>> model.output_shape
     (None, 10)
     """
+    if config.family not in FAMILIES:
+        raise ValueError(
+            f"`family` must be one of {FAMILIES}. "
+            f"Received: family={config.family!r}"
+        )
+    if config.family == "resnet" and not config.widths:
+        raise ValueError(
+            "`widths` of a residual network must hold at least one number of "
+            f"filters. Received: widths={config.widths}"
+        )
     if config.family != "mlp" and len(input_shape) != 3:
         raise ValueError(
             "Convolutions need images; for other data take architectures of "
@@ -179,10 +191,9 @@ def _cnn(config, layers, x):
 
 
 def _resnet(config, layers, x):
-    first, *_ = config.widths
     # Large images are halved at once: small networks, many trainings.
     strides = 2 if min(x.shape[1:3]) > _LARGEST_WHOLE_SIZE else 1
-    x = layers.convolution(first, strides=strides)(x)
+    x = layers.convolution(config.widths[0], strides=strides)(x)
     for width in config.widths:
         strides = 2 if _is_large(x) else 1
         y = layers.activated(x)

@@ -98,6 +98,15 @@ def test_a_residual_block_without_convolutions_is_the_identity(rng):
     )
 
 
+def test_networks_that_cannot_be_built():
+    unknown = ArchitectureConfig("rnn", (4,), "relu", False, 0.0)
+    with pytest.raises(ValueError, match=r"one of \('mlp'.*family='rnn'"):
+        build_model(unknown, (8, 8, 1), 2, seed=0)
+    empty = ArchitectureConfig("resnet", (), "relu", False, 0.0)
+    with pytest.raises(ValueError, match=r"at least one .*widths=\(\)"):
+        build_model(empty, (8, 8, 1), 2, seed=0)
+
+
 def test_weights_are_a_function_of_the_seed_alone():
     config = sample_architecture(1)
 
