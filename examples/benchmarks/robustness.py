@@ -25,6 +25,9 @@ first table again with each loss at its best one, chosen for each dataset by the
 clean test accuracies themselves: what nobody has who uses it, and an unfair
 advantage over a loss with one setting.
 
+--networks trains others than a dataset's own, such as an MLP-Mixer (mixer),
+which is among none's.
+
 The sizes are for two cores. Where there is more, --full_data takes all
 examples, --width widens the networks and --epochs trains longer. A row says
 how it was trained, and rows of several sizes may be in one file.
@@ -57,6 +60,12 @@ _DATASETS = flags.DEFINE_list(
         "wine",
     ],
     "Datasets; the fourth is two images side by side, 100 classes.",
+)
+_NETWORKS = flags.DEFINE_list(
+    "networks",
+    None,
+    "Networks in the place of each dataset's own, of mlp, cnn, resnet and "
+    "mixer; all but the first need images.",
 )
 _LOSSES = flags.DEFINE_list(
     "losses", None, "Names of losses. Default: all that need nothing else."
@@ -123,6 +132,7 @@ def main(argv):
             f"--datasets must be of {', '.join(robustness_problems.RECIPES)}, "
             f"not {_DATASETS.value}"
         )
+    check_networks()
     for flag in (_SEEDS, _BATCH_SIZE, _EPOCHS, _WIDTH, _PROCESSES):
         if flag.value is not None and flag.value < 1:
             fail(f"--{flag.name} must be at least 1, not {flag.value}")
@@ -136,7 +146,7 @@ def main(argv):
         batch_size=_BATCH_SIZE.value,
     )
     problems = robustness_problems.all_problems(
-        _DATASETS.value, range(_SEEDS.value)
+        _DATASETS.value, range(_SEEDS.value), _NETWORKS.value
     )
     try:
         rows = run(problems, names, protocol)
@@ -165,6 +175,21 @@ def checked_losses():
         if name not in known:
             fail(f"--losses must be of {', '.join(known)}, not {name!r}")
     return names
+
+
+def check_networks():
+    import robustness_problems
+
+    for name in _NETWORKS.value or ():
+        if name not in robustness_problems.NETWORKS:
+            fail(
+                "--networks must be of "
+                f"{', '.join(robustness_problems.NETWORKS)}, not {name!r}"
+            )
+        for dataset in _DATASETS.value:
+            recipe = robustness_problems.RECIPES[dataset]
+            if name != "mlp" and recipe.kind == "vectors":
+                fail(f"--networks={name} needs images, not {dataset}")
 
 
 def run(problems, names, protocol):

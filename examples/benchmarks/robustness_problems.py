@@ -125,13 +125,19 @@ class Problem:
         return RECIPES[self.dataset].kind == "hundred"
 
 
-def all_problems(datasets, seeds):
-    """The problems of some datasets, in the order in which they are run."""
+def all_problems(datasets, seeds, networks=None):
+    """The problems of some datasets, in the order in which they are run.
+
+    Args:
+        datasets: Names of `RECIPES`.
+        seeds: Seeds of the problems.
+        networks: Names of `NETWORKS`, or `None` for those of each recipe.
+    """
     return [
         Problem(dataset, noise, rate, network, seed)
         for seed in seeds
         for dataset in datasets
-        for network in RECIPES[dataset].networks
+        for network in networks or RECIPES[dataset].networks
         for noise, rate in NOISES[RECIPES[dataset].kind]
     ]
 
@@ -323,7 +329,28 @@ def _resnet(shape, num_classes, seed, width=1):
     return keras.Model(inputs, _softmax(layers.dense(num_classes)(x)))
 
 
-NETWORKS = {"mlp": _mlp, "cnn": _cnn, "resnet": _resnet}
+def _mixer(shape, num_classes, seed, width=1):
+    """Patches of 10 x 10 and a block of an MLP-Mixer."""
+    layers = _Layers(seed)
+    channels = 48 * width
+    inputs = keras.Input(shape)
+    x = layers.convolution(channels, size=10, strides=10)(inputs)
+    x = keras.layers.Reshape((-1, channels))(x)
+    num_patches = x.shape[1]
+    y = keras.layers.Permute((2, 1))(keras.layers.LayerNormalization()(x))
+    y = keras.layers.Activation("relu")(layers.dense(channels // 2)(y))
+    y = keras.layers.Permute((2, 1))(layers.dense(num_patches)(y))
+    x = keras.layers.Add()([x, y])
+    y = keras.layers.LayerNormalization()(x)
+    y = keras.layers.Activation("relu")(layers.dense(4 * channels)(y))
+    x = keras.layers.Add()([x, layers.dense(channels)(y)])
+    x = keras.layers.LayerNormalization()(x)
+    x = keras.layers.GlobalAveragePooling1D()(x)
+    return keras.Model(inputs, _softmax(layers.dense(num_classes)(x)))
+
+
+# The mixer is in no recipe.
+NETWORKS = {"mlp": _mlp, "cnn": _cnn, "resnet": _resnet, "mixer": _mixer}
 
 
 class _Layers:

@@ -131,6 +131,11 @@ def test_losses_at_their_best_settings(tmp_path):
     [
         ("--datasets=mnist", "--datasets must be of fashion_mnist, "),
         ("--losses=taylor", "--losses must be of ael, "),
+        ("--networks=vgg", "--networks must be of mlp, cnn, resnet, mixer, "),
+        (
+            "--networks=mlp,mixer --datasets=wine",
+            "--networks=mixer needs images, not wine",
+        ),
         ("--seeds=0", "--seeds must be at least 1, not 0"),
         ("--processes=0", "--processes must be at least 1, not 0"),
         ("--epochs=0", "--epochs must be at least 1, not 0"),
@@ -139,7 +144,7 @@ def test_losses_at_their_best_settings(tmp_path):
     ],
 )
 def test_errors_are_one_line(tmp_path, flag, message):
-    result = run(tmp_path, flag)
+    result = run(tmp_path, *flag.split())
     assert result.returncode == 1
     last = result.stderr.strip().splitlines()[-1]
     assert last.startswith("robustness: ")
@@ -204,6 +209,24 @@ def test_problems_are_noisy_as_they_say(problems):
         np.testing.assert_array_equal(clean.validation[1], noisy.validation[1])
         wrong = np.mean(clean.train[1] != noisy.train[1])
         assert wrong == pytest.approx(rate, abs=0.05)
+
+
+def test_networks_of_choice(problems):
+    found = problems.all_problems(["fashion_mnist"], range(2), ["mixer", "mlp"])
+    assert len(found) == 2 * 2 * len(problems.NOISES["images"])
+    assert {problem.network for problem in found} == {"mixer", "mlp"}
+    recipe = problems.RECIPES["fashion_mnist"]
+    found = problems.all_problems(["fashion_mnist"], range(1))
+    assert {problem.network for problem in found} == set(recipe.networks)
+
+
+def test_a_mixer_sees_where_a_patch_is(problems, rng):
+    model = problems.NETWORKS["mixer"]((20, 20, 1), 5, 0)
+    x = rng.normal(size=(3, 20, 20, 1)).astype("float32")
+    turned = np.roll(x, 10, axis=1)
+    # The mean over patches alone would not tell them apart.
+    difference = np.abs(model.predict(x) - model.predict(turned))
+    assert difference.max() > 1e-3
 
 
 def test_width_is_that_of_hidden_layers(problems):
