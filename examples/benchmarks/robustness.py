@@ -32,8 +32,10 @@ The sizes are for two cores. Where there is more, --full_data takes all
 examples, --width widens the networks and --epochs trains longer. A row says
 how it was trained, and rows of several sizes may be in one file.
 
-With KERAS_BACKEND=jax it is several times faster than on TensorFlow. Fashion-
-MNIST, CIFAR-10 and CIFAR-10N are TFDS's; the others need no download.
+With KERAS_BACKEND=jax it is several times faster than on TensorFlow, and with
+--processes on a CPU faster again with one thread for each: NPROC=1 and
+XLA_FLAGS=--xla_cpu_multi_thread_eigen=false in the environment. Fashion-MNIST,
+CIFAR-10 and CIFAR-10N are TFDS's; the others need no download.
 """
 
 import collections
