@@ -7,6 +7,7 @@ of the seconds of importing TensorFlow.
 import contextlib
 import multiprocessing
 import os
+import subprocess
 import sys
 import time
 
@@ -43,6 +44,20 @@ def killed_at_the_end(*processes):
         for process in processes:
             process.kill()
             process.join()
+
+
+@contextlib.contextmanager
+def program(command, **options):
+    """A program, with the options of `Popen`, that does not survive the block.
+
+    It hears Ctrl-C only if this process does, or if it sees to that itself: a
+    shell's job in the background ignores it, and so do the programs it starts.
+    """
+    with subprocess.Popen(command, **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def wait_for_lines(path, count, seconds=60):

@@ -1,10 +1,10 @@
 """Workers that a program starts for itself."""
 
+import contextlib
 import json
 import os
 import pathlib
 import signal
-import subprocess
 import sys
 import time
 
@@ -21,9 +21,10 @@ pytestmark = pytest.mark.slow
 
 SETTINGS = {"generations": 3, "popsize": 4, "noise": 0.3}
 PROGRAM = """
-import json, pathlib, sys
+import json, pathlib, signal, sys
 from keras_arl import distribute
 from tests.search.toy import outcome, toy
+signal.signal(signal.SIGINT, signal.default_int_handler)
 settings, duration = json.loads(sys.argv[1]), float(sys.argv[2])
 tuner = toy("search", duration=duration, lease=2.0, **settings)
 tuner.search(workers=distribute.LocalWorkers(2))
@@ -32,19 +33,24 @@ if not distribute.is_worker():
 """
 
 
-def start(directory, settings, duration):
+@contextlib.contextmanager
+def started(directory, settings, duration):
     (directory / "program.py").write_text(PROGRAM)
-    with (directory / "log").open("a") as log:
-        return subprocess.Popen(
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(pathlib.Path(__file__).parents[2]),
+    }
+    with (
+        (directory / "log").open("a") as log,
+        processes.program(
             [sys.executable, "program.py", json.dumps(settings), str(duration)],
             cwd=directory,
             stdout=log,
-            stderr=subprocess.STDOUT,
-            env={
-                **os.environ,
-                "PYTHONPATH": str(pathlib.Path(__file__).parents[2]),
-            },
-        )
+            stderr=log,
+            env=environment,
+        ) as process,
+    ):
+        yield process
 
 
 def workers_of(process):
@@ -61,21 +67,19 @@ def lines(directory):
 
 def test_workers_live_and_die_with_the_chief(tmp_path):
     settings = {**SETTINGS, "generations": 6}
-    process = start(tmp_path, settings, 0.3)
-    processes.wait_for(lambda: lines(tmp_path) >= 3, 120)
-    first, second = workers_of(process)
-    assert first.cpu_affinity() == _share_of_cores(0, 2)
-    # One that is killed is started again.
-    first.kill()
-    (again,) = processes.wait_for(
-        lambda: set(workers_of(process)) - {first, second}
-    )
+    with started(tmp_path, settings, 0.3) as process:
+        processes.wait_for(lambda: lines(tmp_path) >= 3, 120)
+        first, second = workers_of(process)
+        assert first.cpu_affinity() == _share_of_cores(0, 2)
+        # One that is killed is started again.
+        first.kill()
+        (again,) = processes.wait_for(
+            lambda: set(workers_of(process)) - {first, second}
+        )
     # The chief is killed, and they leave.
-    process.kill()
-    process.wait()
     assert psutil.wait_procs([second, again], timeout=60)[1] == []
-    rest = start(tmp_path, settings, 0.0)
-    assert rest.wait(120) == 0, (tmp_path / "log").read_text()
+    with started(tmp_path, settings, 0.0) as rest:
+        assert rest.wait(120) == 0, (tmp_path / "log").read_text()
     whole = toy(tmp_path / "whole", **settings)
     whole.search(verbose=0)
     best = json.loads((tmp_path / "best.json").read_text())
@@ -83,14 +87,14 @@ def test_workers_live_and_die_with_the_chief(tmp_path):
 
 
 def test_ctrl_c_ends_the_workers(tmp_path):
-    process = start(tmp_path, SETTINGS, 1000.0)
-    worker_log = tmp_path / "search/loss_search/worker-2.log"
-    processes.wait_for(worker_log.exists, 120)
-    time.sleep(1.0)
-    workers = workers_of(process)
-    assert len(workers) == 2
-    process.send_signal(signal.SIGINT)
-    process.wait(30)
+    with started(tmp_path, SETTINGS, 1000.0) as process:
+        worker_log = tmp_path / "search/loss_search/worker-2.log"
+        processes.wait_for(worker_log.exists, 120)
+        time.sleep(1.0)
+        workers = workers_of(process)
+        assert len(workers) == 2
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
     assert not any(worker.is_running() for worker in workers)
 
 

@@ -1,7 +1,6 @@
 import json
 import os
 import pathlib
-import signal
 import subprocess
 import sys
 import time
@@ -9,6 +8,8 @@ import time
 import pandas as pd
 import pytest
 import tensorflow_datasets as tfds
+
+from tests import processes
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 PROGRAM = EXAMPLES / "clothing1m.py"
@@ -34,20 +35,18 @@ def run(directory, *arguments, program=PROGRAM):
 def killed_and_continued(tmp_path_factory):
     """A training killed after its first epoch, then continued."""
     directory = tmp_path_factory.mktemp("example")
-    first = subprocess.Popen(
+    backup = directory / "out" / "backup" / "training_metadata.json"
+    with processes.program(
         command(*FAKE),
         cwd=directory,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "KERAS_BACKEND": "tensorflow"},
-    )
-    backup = directory / "out" / "backup" / "training_metadata.json"
-    deadline = time.monotonic() + 200
-    while not backup.exists() and time.monotonic() < deadline:
-        assert first.poll() is None
-        time.sleep(0.05)
-    first.send_signal(signal.SIGKILL)
-    first.wait()
+    ) as first:
+        deadline = time.monotonic() + 200
+        while not backup.exists() and time.monotonic() < deadline:
+            assert first.poll() is None
+            time.sleep(0.05)
     return directory, run(directory, *FAKE)
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from keras_arl import losses
+from tests import processes
 
 PROGRAM = pathlib.Path(__file__).parents[2] / "examples" / "search_oracle.py"
 SMALL = ("--generations=2", "--popsize=4", "--runs=1", "--seed=5")
@@ -52,24 +53,26 @@ def program():
 def finished(tmp_path_factory):
     """A search interrupted by Ctrl-C, then continued; and its output."""
     directory = tmp_path_factory.mktemp("example")
-    first = subprocess.Popen(
+    folder = directory / "results" / "search" / "loss_search"
+    generation = folder / "generation_0000.jsonl"
+    with processes.program(
         command(*SMALL),
         cwd=directory,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         env={**os.environ, "KERAS_BACKEND": "tensorflow"},
-    )
-    folder = directory / "results" / "search" / "loss_search"
-    generation = folder / "generation_0000.jsonl"
-    deadline = time.monotonic() + 120
-    # Its candidates, and the ends of two trials.
-    while not generation.exists() or generation.read_bytes().count(b"\n") < 3:
-        assert first.poll() is None, first.stdout.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    first.send_signal(signal.SIGINT)
-    printed, _ = first.communicate(timeout=60)
+    ) as first:
+        deadline = time.monotonic() + 120
+        # Its candidates, and the ends of two trials.
+        while (
+            not generation.exists() or generation.read_bytes().count(b"\n") < 3
+        ):
+            assert first.poll() is None, first.stdout.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        first.send_signal(signal.SIGINT)
+        printed, _ = first.communicate(timeout=60)
     return directory, first.returncode, printed, run(directory, *SMALL)
 
 
