@@ -1,7 +1,7 @@
-"""Real processes that have imported the package already.
+"""Real processes: functions and programs.
 
-A server that has done so is forked for each, which takes milliseconds instead
-of the seconds of importing TensorFlow.
+For a function a server that has imported the package already is forked, which
+takes milliseconds instead of the seconds of importing TensorFlow.
 """
 
 import contextlib
