@@ -49,12 +49,11 @@ def main(argv):
 def run():
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # Imported after the flags are checked: a wrong flag is told at once.
-    from keras_arl import losses
 
     drawn = {name: loss_named(name) for name in _LOSSES.value}
     output = pathlib.Path(_OUTPUT.value)
     output.parent.mkdir(parents=True, exist_ok=True)
-    figure = losses.plot_losses(drawn, _NUM_CLASSES.value)
+    figure = analysis.plot_losses(drawn, _NUM_CLASSES.value)
     figure.savefig(output, dpi=120)
     print(f"Written to {output}")
 

@@ -207,7 +207,7 @@ def run(command):
 
     silence()
     output = pathlib.Path(_OUTPUT.value)
-    tasks = keras_arl.tasks.SampledTasks(task_space())
+    tasks = keras_arl.tasks.TaskFamily(task_space())
     trainer = (
         keras_arl.training.PlainTrainer()
         if _PLAIN.value
@@ -257,7 +257,9 @@ def run(command):
         "MAE": keras_arl.losses.MAE(),
         "GCE": keras_arl.losses.GCE(),
     }
-    keras_arl.losses.plot_losses(losses).savefig(output / "losses.png", dpi=120)
+    keras_arl.analysis.plot_losses(losses).savefig(
+        output / "losses.png", dpi=120
+    )
     print(f"\nThe loss found:\n{loss.expression()}\n")
     print("Last-epoch clean accuracy on tasks that the search has not seen:")
     rows = keras_arl.search.compare_losses(losses, report, trainer)

@@ -1,9 +1,24 @@
 """Learned robust losses for noisy labels, and the search that finds them."""
 
-from keras_arl import distribute as distribute
-from keras_arl import losses as losses
-from keras_arl import noise as noise
-from keras_arl import search as search
-from keras_arl import tasks as tasks
-from keras_arl import training as training
-from keras_arl.losses import ARL as ARL
+import importlib.metadata
+
+from keras_arl import analysis
+from keras_arl import datasets
+from keras_arl import losses
+from keras_arl import noise
+from keras_arl import search
+from keras_arl import tasks
+from keras_arl import training
+from keras_arl.losses import ARL
+
+__all__ = [
+    "ARL",
+    "analysis",
+    "datasets",
+    "losses",
+    "noise",
+    "search",
+    "tasks",
+    "training",
+]
+__version__ = importlib.metadata.version("keras-arl")

@@ -277,7 +277,7 @@ def train(problem, chosen, protocol):
     import robustness_problems
     import robustness_settings
 
-    from keras_arl.tasks import TrainingDivergedError
+    from keras_arl.training.fitting import TrainingDivergedError
 
     task = robustness_problems.build(problem, protocol)
     rows = []

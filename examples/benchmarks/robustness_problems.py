@@ -144,14 +144,14 @@ def all_problems(datasets, seeds, networks=None):
 
 @functools.lru_cache(maxsize=2)
 def load(dataset):
-    """The data of a dataset, a `keras_arl.tasks.LabelledData`."""
+    """The data of a dataset, a `keras_arl.datasets.LabelledData`."""
     if dataset == "cifar10_n":
-        return keras_arl.tasks.load_dataset("cifar10_n:label")
+        return keras_arl.datasets.load_dataset("cifar10_n:label")
     if dataset == "python_library":
         return _labelled_texts(*_lines_of_python())
     if dataset == "unicode_names":
         return _labelled_texts(*_names_of_characters())
-    return keras_arl.tasks.load_dataset(dataset)
+    return keras_arl.datasets.load_dataset(dataset)
 
 
 # With every Python 3.11 or later, and not too small.
@@ -223,7 +223,7 @@ def _labelled_texts(texts, labels, num_classes):
     counts = vectorizer.transform([texts[k] for k in order]).toarray()
     labels = np.asarray(labels, "int64")[order]
     split = len(order) // 5
-    return keras_arl.tasks.LabelledData(
+    return keras_arl.datasets.LabelledData(
         pool_inputs=counts[split:],
         pool_labels=labels[split:],
         test_inputs=counts[:split],
@@ -277,7 +277,7 @@ def _noisy_labels(problem, data, rows, x, seed):
     if problem.noise in _HUMAN_LABELS:
         name = f"cifar10_n:{_HUMAN_LABELS[problem.noise]}"
         # In the order of the clean ones.
-        return keras_arl.tasks.load_dataset(name).pool_labels[rows]
+        return keras_arl.datasets.load_dataset(name).pool_labels[rows]
     if problem.noise == "instance_dependent":
         return keras_arl.noise.instance_dependent_labels(
             x, labels, rate, num_classes, seed

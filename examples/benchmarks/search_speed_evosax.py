@@ -27,8 +27,9 @@ import optax
 import search_speed_tasks as shared
 from jax import lax
 
+from keras_arl import analysis
 from keras_arl import losses
-from keras_arl.losses import polynomial
+from keras_arl.losses.taylor import polynomial
 
 _OPTIMIZER = optax.adam(shared.LEARNING_RATE, eps=1e-7)
 
@@ -92,7 +93,7 @@ def search(family, trials, popsize):
             accuracies += scores
     for vector in candidates:
         loss = losses.TaylorLoss(vector[:-2], vector[-2:], shared.ORDER)
-        if not losses.is_trainable(loss, shared.CLASSES):
+        if not analysis.is_trainable(loss, shared.CLASSES):
             raise RuntimeError(f"a candidate cannot train: {loss.expression()}")
     return ends[: trials + 1], accuracies[:trials]
 

@@ -80,7 +80,7 @@ def keras_tuner_search(family, trials, lean):
         )
         accuracies = [trial.score for trial in tuner.oracle.trials.values()]
     for loss in losses:
-        if not keras_arl.losses.is_trainable(loss, shared.CLASSES):
+        if not keras_arl.analysis.is_trainable(loss, shared.CLASSES):
             raise RuntimeError(f"a candidate cannot train: {loss.expression()}")
     return ends, accuracies
 

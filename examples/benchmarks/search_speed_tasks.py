@@ -37,7 +37,7 @@ def flops(family):
 
 def start():
     """The vector that searches begin at: cross-entropy's Taylor polynomial."""
-    from keras_arl.losses import polynomial
+    from keras_arl.losses.taylor import polynomial
 
     theta = [
         (-1) ** i / (i * 0.5**i) if j == 1 else 0.0

@@ -1,28 +1,21 @@
 """Losses for noisy labels."""
 
 from keras_arl.losses.active_passive import ActivePassive
-from keras_arl.losses.analysis import asymmetry_ratio
-from keras_arl.losses.analysis import is_trainable
-from keras_arl.losses.analysis import symmetry_gap
-from keras_arl.losses.arl import ARL
-from keras_arl.losses.arl import arl_provenance
 from keras_arl.losses.asymmetric import AEL
 from keras_arl.losses.asymmetric import AGCE
 from keras_arl.losses.asymmetric import AUL
+from keras_arl.losses.base import ClassificationLoss
 from keras_arl.losses.bootstrapping import HardBootstrapping
 from keras_arl.losses.bootstrapping import SoftBootstrapping
 from keras_arl.losses.correction import BackwardCorrection
 from keras_arl.losses.correction import ForwardCorrection
 from keras_arl.losses.cross_entropy import CrossEntropy
-from keras_arl.losses.files import load
-from keras_arl.losses.files import save
 from keras_arl.losses.focal import Focal
 from keras_arl.losses.gce import GCE
 from keras_arl.losses.gce import TruncatedGCE
 from keras_arl.losses.mae import MAE
 from keras_arl.losses.normalized import NCE
 from keras_arl.losses.normalized import NFL
-from keras_arl.losses.plotting import plot_losses
 from keras_arl.losses.published import published_settings
 from keras_arl.losses.registry import get
 from keras_arl.losses.registry import names
@@ -30,7 +23,11 @@ from keras_arl.losses.sce import RCE
 from keras_arl.losses.sce import SCE
 from keras_arl.losses.sparse_regularization import SparseRegularization
 from keras_arl.losses.sparse_regularization import SparseRegularizationSchedule
+from keras_arl.losses.taylor import ARL
 from keras_arl.losses.taylor import TaylorLoss
+from keras_arl.losses.taylor import arl_provenance
+from keras_arl.losses.taylor import load
+from keras_arl.losses.taylor import save
 from keras_arl.losses.taylor_cross_entropy import TaylorCrossEntropy
 
 __all__ = [
@@ -46,6 +43,7 @@ __all__ = [
     "SCE",
     "ActivePassive",
     "BackwardCorrection",
+    "ClassificationLoss",
     "CrossEntropy",
     "Focal",
     "ForwardCorrection",
@@ -57,13 +55,9 @@ __all__ = [
     "TaylorLoss",
     "TruncatedGCE",
     "arl_provenance",
-    "asymmetry_ratio",
     "get",
-    "is_trainable",
     "load",
     "names",
-    "plot_losses",
     "published_settings",
     "save",
-    "symmetry_gap",
 ]

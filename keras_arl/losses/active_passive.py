@@ -2,9 +2,9 @@
 
 import keras
 
-from keras_arl.losses.classification import ClassificationLoss
+from keras_arl.checks import check_weight
+from keras_arl.losses.base import ClassificationLoss
 from keras_arl.losses.composition import shared_settings
-from keras_arl.losses.parameters import check_weight
 
 
 @keras.saving.register_keras_serializable(package="keras_arl")

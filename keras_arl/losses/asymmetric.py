@@ -5,8 +5,8 @@ import math
 import keras
 from keras import ops
 
-from keras_arl.losses.parameters import check_number
-from keras_arl.losses.parameters import check_positive
+from keras_arl.checks import check_number
+from keras_arl.checks import check_positive
 from keras_arl.losses.pointwise import PointwiseLoss
 
 # Beyond it the exponential of float32 overflows.
@@ -24,7 +24,8 @@ class AGCE(PointwiseLoss):
     ```
 
     It is completely asymmetric for q >= 1; for q < 1 its asymmetry ratio is
-    (a / (a + 1))^(1 - q), see `keras_arl.losses.asymmetry_ratio`.
+    (a / (a + 1))^(1 - q), see
+    `keras_arl.analysis.asymmetry_ratio`.
 
     Args:
         a: Shift, above 0. Defaults to `0.6`, published for CIFAR-10.
@@ -84,7 +85,8 @@ class AUL(PointwiseLoss):
     ```
 
     It is completely asymmetric for q <= 1; for q > 1 its asymmetry ratio is
-    ((a - 1) / a)^(q - 1), see `keras_arl.losses.asymmetry_ratio`.
+    ((a - 1) / a)^(q - 1), see
+    `keras_arl.analysis.asymmetry_ratio`.
 
     Args:
         a: Shift, above 1. Defaults to `5.5`, published for CIFAR-10.
@@ -143,7 +145,8 @@ class AEL(PointwiseLoss):
     L = exp(-p_y / a)
     ```
 
-    Its asymmetry ratio is exp(-1 / a), see `keras_arl.losses.asymmetry_ratio`.
+    Its asymmetry ratio is exp(-1 / a), see
+    `keras_arl.analysis.asymmetry_ratio`.
 
     Args:
         a: Scale, above 0. Defaults to `2.5`, published for CIFAR-10.

@@ -3,9 +3,9 @@
 import keras
 from keras import ops
 
-from keras_arl.losses.classification import ClassificationLoss
+from keras_arl.checks import check_fraction
+from keras_arl.losses.base import ClassificationLoss
 from keras_arl.losses.cross_entropy import CrossEntropy
-from keras_arl.losses.parameters import check_fraction
 
 
 class _Bootstrapping(ClassificationLoss):

@@ -1,6 +1,6 @@
 """What losses that are made of losses share."""
 
-from keras_arl.losses.classification import ClassificationLoss
+from keras_arl.losses.base import ClassificationLoss
 
 
 def shared_settings(**parts):

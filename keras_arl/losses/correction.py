@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_arl.losses.classification import ClassificationLoss
+from keras_arl.losses.base import ClassificationLoss
 from keras_arl.noise import check_transition
 
 

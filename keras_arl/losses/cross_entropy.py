@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-from keras_arl.losses.classification import ClassificationLoss
-from keras_arl.losses.parameters import check_fraction
+from keras_arl.checks import check_fraction
+from keras_arl.losses.base import ClassificationLoss
 
 
 @keras.saving.register_keras_serializable(package="keras_arl")

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_arl.losses.parameters import check_weight
+from keras_arl.checks import check_weight
 from keras_arl.losses.pointwise import PointwiseLoss
 
 

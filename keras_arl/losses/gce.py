@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from keras_arl.losses.parameters import check_number
+from keras_arl.checks import check_number
 from keras_arl.losses.pointwise import PointwiseLoss
 
 

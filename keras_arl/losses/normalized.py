@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
+from keras_arl.checks import check_weight
 from keras_arl.losses.focal import focal
-from keras_arl.losses.parameters import check_weight
 from keras_arl.losses.pointwise import PointwiseLoss
 
 

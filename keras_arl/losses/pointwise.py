@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from keras_arl.losses.classification import ClassificationLoss
+from keras_arl.losses.base import ClassificationLoss
 
 
 class PointwiseLoss(ClassificationLoss):

@@ -3,7 +3,6 @@
 import keras
 
 from keras_arl.losses.active_passive import ActivePassive
-from keras_arl.losses.arl import ARL
 from keras_arl.losses.asymmetric import AEL
 from keras_arl.losses.asymmetric import AGCE
 from keras_arl.losses.asymmetric import AUL
@@ -22,7 +21,8 @@ from keras_arl.losses.published import published_settings
 from keras_arl.losses.sce import RCE
 from keras_arl.losses.sce import SCE
 from keras_arl.losses.sparse_regularization import SparseRegularization
-from keras_arl.losses.taylor import TaylorLoss
+from keras_arl.losses.taylor.arl import ARL
+from keras_arl.losses.taylor.taylor_loss import TaylorLoss
 from keras_arl.losses.taylor_cross_entropy import TaylorCrossEntropy
 
 # Each with the arguments in which it differs from its class's defaults.

@@ -3,10 +3,10 @@
 import keras
 from keras import ops
 
-from keras_arl.losses.classification import ClassificationLoss
+from keras_arl.checks import check_number
+from keras_arl.checks import check_weight
+from keras_arl.losses.base import ClassificationLoss
 from keras_arl.losses.cross_entropy import CrossEntropy
-from keras_arl.losses.parameters import check_number
-from keras_arl.losses.parameters import check_weight
 from keras_arl.losses.pointwise import PointwiseLoss
 
 # A label of at most this size counts as 0, of which the logarithm is A.

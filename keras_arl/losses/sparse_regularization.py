@@ -3,11 +3,11 @@
 import keras
 from keras import ops
 
-from keras_arl.losses.classification import ClassificationLoss
+from keras_arl.checks import check_number
+from keras_arl.checks import check_positive
+from keras_arl.checks import check_weight
+from keras_arl.losses.base import ClassificationLoss
 from keras_arl.losses.composition import shared_settings
-from keras_arl.losses.parameters import check_number
-from keras_arl.losses.parameters import check_positive
-from keras_arl.losses.parameters import check_weight
 from keras_arl.losses.predictions import Logits
 
 

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_arl.losses.parameters import check_number
+from keras_arl.checks import check_number
 from keras_arl.losses.pointwise import PointwiseLoss
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from keras_tuner.engine.trial import Trial
 from keras_tuner.engine.trial import TrialStatus
 
-from keras_arl.losses import polynomial
+from keras_arl.losses.taylor import polynomial
 from keras_arl.search import files
 from keras_arl.search import space
 from keras_arl.search.journal import Journal
@@ -95,7 +95,7 @@ class CMAESOracle(keras_tuner.Oracle):
     ...     generations=1, popsize=4, final_tasks=1, seed=0
     ... )
     >>> tuner = keras_arl.search.LossTuner(
-    ...     oracle, tasks=keras_arl.tasks.SampledTasks(), directory="results"
+    ...     oracle, tasks=keras_arl.tasks.TaskFamily(), directory="results"
     ... )
     >>> tuner.search(verbose=0)
     >>> tuner.best_loss()

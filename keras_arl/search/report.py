@@ -10,9 +10,9 @@ import numpy as np
 
 from keras_arl.tasks import ArchitectureConfig
 from keras_arl.tasks import TaskConfig
-from keras_arl.tasks import TrainingDivergedError
 from keras_arl.tasks import build_task
 from keras_arl.training import Trainer
+from keras_arl.training import TrainingDivergedError
 
 # Neither the widths nor the noise rates are among those that
 # `keras_arl.tasks` samples.
@@ -87,7 +87,7 @@ def fresh_configs(tasks, count, seed=0):
     """Configurations of tasks drawn as in a search, on data it has not seen.
 
     Args:
-        tasks: The `keras_arl.tasks.SampledTasks` of the search.
+        tasks: The `keras_arl.tasks.TaskFamily` of the search.
         count: Number of tasks.
         seed: Non-negative integer. Defaults to `0`.
 
@@ -97,7 +97,7 @@ def fresh_configs(tasks, count, seed=0):
 
     Example:
 
-    >>> tasks = keras_arl.tasks.SampledTasks()
+    >>> tasks = keras_arl.tasks.TaskFamily()
     >>> configs = keras_arl.search.fresh_configs(tasks, count=2)
     >>> [config.evaluation for config in configs]
     ['test', 'test']
@@ -275,7 +275,7 @@ def provenance(tuner, command):
     ...     generations=1, popsize=4, final_tasks=1, seed=0
     ... )
     >>> tuner = keras_arl.search.LossTuner(
-    ...     oracle, tasks=keras_arl.tasks.SampledTasks(), directory="results"
+    ...     oracle, tasks=keras_arl.tasks.TaskFamily(), directory="results"
     ... )
     >>> tuner.search(verbose=0)
     >>> how = keras_arl.search.provenance(tuner, "python my_search.py")

@@ -1,7 +1,7 @@
 """The search space: a vector of the coefficients, then the centre."""
 
 from keras_arl.losses import TaylorLoss
-from keras_arl.losses import polynomial
+from keras_arl.losses.taylor import polynomial
 
 
 def parameter_names(order):

@@ -11,9 +11,9 @@ import keras_tuner
 from keras_tuner.engine.trial import TrialStatus
 
 from keras_arl import distribute
+from keras_arl.analysis import is_trainable
 from keras_arl.distribute.chief import Chief
 from keras_arl.distribute.client import ChiefClient
-from keras_arl.losses import is_trainable
 from keras_arl.search import files
 from keras_arl.search import space
 from keras_arl.search import time_limit
@@ -21,8 +21,8 @@ from keras_arl.search.journal import SETTINGS_FILE
 from keras_arl.search.lock import search_lock
 from keras_arl.search.oracle import CMAESOracle
 from keras_arl.search.progress import SearchProgress
-from keras_arl.tasks import TrainingDivergedError
 from keras_arl.training import Trainer
+from keras_arl.training import TrainingDivergedError
 
 # Candidates of a generation meet the same tasks, which are kept meanwhile.
 _MAX_STAGE_TASKS = 16
@@ -37,7 +37,7 @@ class LossTuner(keras_tuner.Tuner):
 
     A trial trains a model of one task with one candidate and reports the
     clean validation accuracy of the last epochs. A candidate that cannot teach
-    an untrained network (`keras_arl.losses.is_trainable`, a closed form) is
+    an untrained network (`keras_arl.analysis.is_trainable`, a closed form) is
     not trained: its trial says so in its message and scores 0, the lowest
     accuracy. A training that diverges or raises an exception fails its trial,
     with the reason in the message, which ranks the candidate behind all others;
@@ -55,7 +55,7 @@ class LossTuner(keras_tuner.Tuner):
         oracle: A `CMAESOracle`.
         tasks: Function from a seed, a non-negative integer, to a new
             `keras_arl.tasks.Task`; for instance a
-            `keras_arl.tasks.SampledTasks`. A task whose data are pipelines is
+            `keras_arl.tasks.TaskFamily`. A task whose data are pipelines is
             made anew for each trial. If the function has `get_config()`, a
             resumed search checks that it is the same.
         last_epochs: Number of last epochs whose validation accuracies are

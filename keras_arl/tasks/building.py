@@ -6,8 +6,8 @@ import keras
 import numpy as np
 
 from keras_arl import noise
+from keras_arl.datasets.loading import load_dataset
 from keras_arl.tasks import architectures
-from keras_arl.tasks.datasets import load_dataset
 from keras_arl.tasks.seeds import derive_seeds
 from keras_arl.tasks.task import Task
 

@@ -46,11 +46,11 @@ def broad_spaces():
     scikit-learn.
 
     Returns:
-        A tuple of `TaskSpace`, for `SampledTasks`.
+        A tuple of `TaskSpace`, for `TaskFamily`.
 
     Example:
 
-    >>> tasks = keras_arl.tasks.SampledTasks(keras_arl.tasks.broad_spaces())
+    >>> tasks = keras_arl.tasks.TaskFamily(keras_arl.tasks.broad_spaces())
     >>> tasks.sample(seed=4).dataset
     'mnist'
     """

@@ -1,4 +1,4 @@
-"""A task: data, a model and a training recipe; it tells how a loss does."""
+"""A task: data, a model function and a training recipe."""
 
 import collections.abc
 import dataclasses
@@ -6,9 +6,6 @@ import typing
 
 import keras
 import numpy as np
-
-from keras_arl.tasks import batches
-from keras_arl.tasks import fitting
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -61,7 +58,7 @@ class Task:
     ...     num_classes=2,
     ...     optimizer=keras.optimizers.Adam(0.05),
     ... )
-    >>> task.evaluate(keras_arl.ARL()) > 0.9
+    >>> keras_arl.training.PlainTrainer().evaluate(task, keras_arl.ARL()) > 0.9
     True
     """
 
@@ -108,57 +105,6 @@ class Task:
     def in_memory(self):
         """Whether the data are arrays, not pipelines."""
         return isinstance(self.train, tuple)
-
-    @property
-    def orders(self):
-        """Order of the training examples in each epoch, for arrays.
-
-        An int32 array of shape `(epochs, examples)`.
-        """
-        seed = self.seed if self.shuffle_seed is None else self.shuffle_seed
-        return batches.epoch_orders(len(self.train[1]), self.epochs, seed)
-
-    def evaluate(self, loss, last_epochs=1):
-        """Trains a new model with a loss and returns its clean accuracy.
-
-        The model is built, compiled and fitted. The best epoch is not looked
-        for: nobody has a clean set to stop by.
-
-        Args:
-            loss: Anything that `model.compile` takes as a loss.
-            last_epochs: Number of last epochs whose accuracies are averaged.
-                Defaults to `1`.
-
-        Returns:
-            Mean accuracy on the validation data, a float in [0, 1].
-
-        Raises:
-            TrainingDivergedError: If the training loss, or the loss on the
-                validation data, is not finite.
-            ValueError: If `last_epochs` is not in 1..epochs.
-        """
-        return float(np.mean(self.accuracies(loss, last_epochs)))
-
-    def accuracies(self, loss, last_epochs=None):
-        """As `evaluate`, but returns the accuracy after each epoch.
-
-        Args:
-            loss: Anything that `model.compile` takes as a loss.
-            last_epochs: Number of last epochs that are evaluated. Defaults to
-                `None`: all.
-
-        Returns:
-            A list of floats, one per epoch that is evaluated.
-
-        Raises:
-            TrainingDivergedError: If the training loss, or the loss on the
-                validation data, is not finite.
-            ValueError: If `last_epochs` is not in 1..epochs.
-        """
-        last_epochs = fitting.checked_last_epochs(last_epochs, self.epochs)
-        data = fitting.data_of(self)
-        model = fitting.compiled_model(self, loss)
-        return fitting.fit(model, data, self.epochs, last_epochs)
 
 
 def _check_pair(name, pair):

@@ -1,5 +1,9 @@
 """The reference: every training builds, compiles and fits a model."""
 
+import numpy as np
+
+from keras_arl.training import fitting
+
 
 class PlainTrainer:
     """Builds, compiles and fits a new model for every training.
@@ -10,7 +14,7 @@ class PlainTrainer:
     Example:
 
     >>> trainer = keras_arl.training.PlainTrainer()
-    >>> task = keras_arl.tasks.SampledTasks()(seed=1)
+    >>> task = keras_arl.tasks.TaskFamily()(seed=1)
     >>> trainer.evaluate(task, keras_arl.ARL()) > 0.5
     True
     """
@@ -18,12 +22,47 @@ class PlainTrainer:
     trains_together = False
 
     def evaluate(self, task, loss, last_epochs=1):
-        """As `keras_arl.tasks.Task.evaluate`."""
-        return task.evaluate(loss, last_epochs)
+        """Trains a new model with a loss and returns its clean accuracy.
+
+        The best epoch is not looked for: nobody has a clean set to stop by.
+
+        Args:
+            task: A `keras_arl.tasks.Task`.
+            loss: Anything that `model.compile` takes as a loss.
+            last_epochs: Number of last epochs whose accuracies are averaged.
+                Defaults to `1`.
+
+        Returns:
+            Mean accuracy on the validation data, a float in [0, 1].
+
+        Raises:
+            TrainingDivergedError: If the training loss, or the loss on the
+                validation data, is not finite.
+            ValueError: If `last_epochs` is not in 1..epochs.
+        """
+        return float(np.mean(self.accuracies(task, loss, last_epochs)))
 
     def accuracies(self, task, loss, last_epochs=None):
-        """As `keras_arl.tasks.Task.accuracies`."""
-        return task.accuracies(loss, last_epochs)
+        """As `evaluate`, but returns the accuracy after each epoch.
+
+        Args:
+            task: A `keras_arl.tasks.Task`.
+            loss: Anything that `model.compile` takes as a loss.
+            last_epochs: Number of last epochs that are evaluated. Defaults to
+                `None`: all.
+
+        Returns:
+            A list of floats, one per epoch that is evaluated.
+
+        Raises:
+            TrainingDivergedError: If the training loss, or the loss on the
+                validation data, is not finite.
+            ValueError: If `last_epochs` is not in 1..epochs.
+        """
+        last_epochs = fitting.checked_last_epochs(last_epochs, task.epochs)
+        data = fitting.data_of(task)
+        model = fitting.compiled_model(task, loss)
+        return fitting.fit(model, data, task.epochs, last_epochs)
 
     def evaluate_all(self, task, losses, last_epochs=1):
         """As `keras_arl.training.Trainer.evaluate_all`, one by one."""
@@ -47,7 +86,7 @@ class PlainProgram:
 
     def run(self, task, prepared, loss, last_epochs):
         """Trains with a loss; returns the clean accuracy after each epoch."""
-        return task.accuracies(loss, last_epochs)
+        return PlainTrainer().accuracies(task, loss, last_epochs)
 
 
 def outcome(evaluate, *args):

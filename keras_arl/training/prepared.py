@@ -7,7 +7,8 @@ import weakref
 
 import keras
 
-from keras_arl.tasks import fitting
+from keras_arl.training import batches
+from keras_arl.training import fitting
 from keras_arl.training.start import start_of
 
 
@@ -60,7 +61,11 @@ class PreparedTask:
             self._arrays = Arrays(
                 *(
                     keras.tree.map_structure(convert, part)
-                    for part in (task.train, task.validation, task.orders)
+                    for part in (
+                        task.train,
+                        task.validation,
+                        batches.orders_of(task),
+                    )
                 )
             )
         return self._arrays

@@ -5,7 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 
-from keras_arl.tasks import fitting
+from keras_arl.training import fitting
 
 
 @dataclasses.dataclass(frozen=True)

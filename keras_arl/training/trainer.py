@@ -10,9 +10,9 @@ import weakref
 import keras
 import numpy as np
 
-from keras_arl.tasks import TrainingDivergedError
-from keras_arl.tasks import fitting
+from keras_arl.training import fitting
 from keras_arl.training import mappings
+from keras_arl.training.fitting import TrainingDivergedError
 from keras_arl.training.keys import can_be_key
 from keras_arl.training.keys import program_key
 from keras_arl.training.plain import PlainProgram
@@ -62,10 +62,11 @@ class Trainer:
     Example:
 
     >>> trainer = keras_arl.training.Trainer()
-    >>> task = keras_arl.tasks.SampledTasks()(seed=1)
+    >>> task = keras_arl.tasks.TaskFamily()(seed=1)
     >>> losses = [keras_arl.ARL(), keras_arl.losses.MAE()]
     >>> arl, mae = trainer.evaluate_all(task, losses)
-    >>> arl == task.evaluate(keras_arl.ARL())
+    >>> plain = keras_arl.training.PlainTrainer()
+    >>> arl == plain.evaluate(task, keras_arl.ARL())
     True
     """
 
@@ -128,7 +129,7 @@ class Trainer:
         last_epochs = fitting.checked_last_epochs(last_epochs, task.epochs)
         kinds = _program_kinds(task, loss, self.jit_compile)
         if kinds == [PlainProgram]:
-            return task.accuracies(loss, last_epochs)
+            return PlainTrainer().accuracies(task, loss, last_epochs)
         key = program_key(task, loss)
         prepared = self._prepare(task)
         if key not in self._programs:
@@ -299,8 +300,8 @@ def _program_kinds(task, loss, jit_compile):
     if backend == "tensorflow":
         import tensorflow as tf
 
-        from keras_arl.training.fit_program import FitProgram
-        from keras_arl.training.xla_program import XlaProgram
+        from keras_arl.training.programs.fit import FitProgram
+        from keras_arl.training.programs.xla import XlaProgram
 
         if task.in_memory and jit_compile:
             return [XlaProgram, FitProgram]
@@ -314,7 +315,7 @@ def _program_kinds(task, loss, jit_compile):
         and task.in_memory
         and isinstance(loss, keras.losses.Loss)
     ):
-        from keras_arl.training.jax_program import JaxProgram
+        from keras_arl.training.programs.jax import JaxProgram
 
         return [JaxProgram, PlainProgram]
     return [PlainProgram]

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 import keras_arl
+from keras_arl.analysis import is_trainable
 from keras_arl.losses import ARL
 from keras_arl.losses import TaylorLoss
 from keras_arl.losses import arl as arl_module
 from keras_arl.losses import arl_provenance
-from keras_arl.losses import is_trainable
 from tests.losses.reference import value_and_gradient
 
 

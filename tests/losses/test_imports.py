@@ -17,8 +17,8 @@ keras_arl.noise.instance_dependent_labels(
     np.ones((6, 2)), np.arange(6) % 3, 0.3, 3, seed=0
 )
 keras_arl.noise.estimate_transition(T, np.arange(3))
-keras_arl.losses.asymmetry_ratio(keras_arl.losses.get("nce+rce"), 3)
-keras_arl.losses.plot_losses({"GCE": keras_arl.losses.GCE()})
+keras_arl.analysis.asymmetry_ratio(keras_arl.losses.get("nce+rce"), 3)
+keras_arl.analysis.plot_losses({"GCE": keras_arl.losses.GCE()})
 loss = keras_arl.ARL()
 loss(np.array([0, 1]), np.full((2, 2), 0.5))
 print([m for m in ("tensorflow", "tensorflow_datasets") if m in sys.modules])

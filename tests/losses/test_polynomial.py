@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keras_arl.losses import TaylorLoss
-from keras_arl.losses import polynomial
+from keras_arl.losses.taylor import polynomial
 from tests.losses.reference import value_and_gradient
 
 

@@ -11,7 +11,7 @@ from keras_arl.search import format_table
 from keras_arl.search import fresh_configs
 from keras_arl.search import report_configs
 from keras_arl.search import summarise
-from keras_arl.tasks import SampledTasks
+from keras_arl.tasks import TaskFamily
 from keras_arl.tasks import TaskSpace
 from keras_arl.tasks import sample_task
 from tests.search.toy import toy
@@ -33,7 +33,7 @@ def test_report_tasks_are_not_among_those_of_a_search():
 
 
 def test_fresh_tasks_are_drawn_as_in_a_search():
-    tasks = SampledTasks((TaskSpace(), TaskSpace(noises=(("pair_flip", 0.4),))))
+    tasks = TaskFamily((TaskSpace(), TaskSpace(noises=(("pair_flip", 0.4),))))
     configs = fresh_configs(tasks, 40, seed=0)
     assert configs == fresh_configs(tasks, 40, seed=0)
     assert configs != fresh_configs(tasks, 40, seed=1)

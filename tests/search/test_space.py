@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_arl.losses import polynomial
+from keras_arl.losses.taylor import polynomial
 from keras_arl.search.space import to_loss
 
 

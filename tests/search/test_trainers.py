@@ -14,7 +14,7 @@ from keras_arl.search import CMAESOracle
 from keras_arl.search import LossTuner
 from keras_arl.search.space import parameter_names
 from keras_arl.search.space import to_loss
-from keras_arl.tasks import SampledTasks
+from keras_arl.tasks import TaskFamily
 from keras_arl.tasks import TaskSpace
 from keras_arl.tasks import sample_architectures
 from keras_arl.training import PlainTrainer
@@ -51,7 +51,7 @@ def loss_of(row):
 )
 def test_a_search_finds_the_same_with_and_without_reuse(tmp_path):
     mlps = sample_architectures(2, seed=1, families=("mlp",))
-    tasks = SampledTasks(dataclasses.replace(SPACE, architectures=mlps))
+    tasks = TaskFamily(dataclasses.replace(SPACE, architectures=mlps))
     plain = search(tmp_path / "plain", PlainTrainer(), tasks)
     reused = search(tmp_path / "reused", Trainer(), tasks)
     assert reused.results() == plain.results()
@@ -191,16 +191,16 @@ def test_another_trainer_is_refused_on_resume(tmp_path):
             return {"trainer": "other"}
 
     LossTuner(
-        CMAESOracle(seed=0), SampledTasks(), trainer=Other(), directory=tmp_path
+        CMAESOracle(seed=0), TaskFamily(), trainer=Other(), directory=tmp_path
     ).save()
     with pytest.raises(ValueError, match=r"trainer='other' there"):
-        LossTuner(CMAESOracle(seed=0), SampledTasks(), directory=tmp_path)
+        LossTuner(CMAESOracle(seed=0), TaskFamily(), directory=tmp_path)
 
 
 def test_another_pool_is_refused_on_resume(tmp_path):
     def begin(seed):
         pool = sample_architectures(2, seed)
-        tasks = SampledTasks(TaskSpace(architectures=pool))
+        tasks = TaskFamily(TaskSpace(architectures=pool))
         return LossTuner(CMAESOracle(seed=0), tasks, directory=tmp_path)
 
     begin(seed=0).save()
@@ -237,7 +237,7 @@ for trainer in (training.Trainer(), training.PlainTrainer()):
     space = tasks.TaskSpace(num_train=100, epochs=(1,), families=("mlp",))
     tuner = search.LossTuner(
         oracle,
-        tasks.SampledTasks(space),
+        tasks.TaskFamily(space),
         trainer=trainer,
         directory="{tmp_path}",
         project_name=type(trainer).__name__,
@@ -279,7 +279,7 @@ class Tuner(search.LossTuner):
 oracle = search.CMAESOracle(
     generations=20, popsize=25, finalists=1, final_tasks=1, seed=0
 )
-tuner = Tuner(oracle, tasks.SampledTasks(space), directory="{tmp_path}")
+tuner = Tuner(oracle, tasks.TaskFamily(space), directory="{tmp_path}")
 tuner.search(verbose=0)
 """
     )

@@ -9,14 +9,14 @@ import pytest
 import tensorflow as tf
 
 import keras_arl
+from keras_arl.analysis import is_trainable
 from keras_arl.losses import TaylorLoss
-from keras_arl.losses import is_trainable
 from keras_arl.search import CMAESOracle
 from keras_arl.search import LossTuner
 from keras_arl.search.space import parameter_names
 from keras_arl.tasks import ArchitectureConfig
-from keras_arl.tasks import SampledTasks
 from keras_arl.tasks import Task
+from keras_arl.tasks import TaskFamily
 from keras_arl.tasks import TaskSpace
 from keras_arl.tasks import build_task
 from keras_arl.tasks import sample_task
@@ -226,8 +226,8 @@ def test_divergence_fails_the_trials_and_not_the_search(tmp_path):
 
 def test_changed_tasks_are_refused_on_resume(tmp_path):
     oracle = CMAESOracle(generations=1, popsize=4, seed=0)
-    LossTuner(oracle, SampledTasks(SPACE), directory=tmp_path).save()
-    other = SampledTasks(TaskSpace(num_train=200))
+    LossTuner(oracle, TaskFamily(SPACE), directory=tmp_path).save()
+    other = TaskFamily(TaskSpace(num_train=200))
     with pytest.raises(ValueError, match=r"(?s)tasks=.*'num_train': 200"):
         LossTuner(
             CMAESOracle(generations=1, popsize=4, seed=0),
@@ -237,7 +237,7 @@ def test_changed_tasks_are_refused_on_resume(tmp_path):
     with pytest.raises(ValueError, match="last_epochs=1 there, 2 asked"):
         LossTuner(
             CMAESOracle(generations=1, popsize=4, seed=0),
-            SampledTasks(SPACE),
+            TaskFamily(SPACE),
             last_epochs=2,
             directory=tmp_path,
         )

@@ -8,17 +8,17 @@ import tensorflow as tf
 
 import keras_arl
 from keras_arl import noise
-from keras_arl.tasks import SampledTasks
 from keras_arl.tasks import Task
+from keras_arl.tasks import TaskFamily
 from keras_arl.tasks import TaskSpace
-from keras_arl.tasks import TrainingDivergedError
 from keras_arl.tasks import broad_spaces
 from keras_arl.tasks import build_task
-from keras_arl.tasks import fitting
 from keras_arl.tasks import load_dataset
 from keras_arl.tasks import sample_architectures
 from keras_arl.tasks import sample_task
 from keras_arl.tasks.seeds import derive_seeds
+from keras_arl.training import fitting
+from keras_arl.training.fitting import TrainingDivergedError
 
 
 def batches(task):
@@ -261,7 +261,7 @@ def test_divergence_is_told():
 
 
 def test_sampled_tasks_describe_themselves():
-    tasks = SampledTasks(TaskSpace(num_train=100))
+    tasks = TaskFamily(TaskSpace(num_train=100))
     assert tasks.get_config()["num_train"] == 100
     x, _ = tasks(seed=5).train
     assert len(x) == 100
@@ -474,9 +474,9 @@ def test_tasks_of_several_spaces():
             num_evaluation=40,
         ),
     )
-    tasks = SampledTasks(spaces)
+    tasks = TaskFamily(spaces)
     configs = [tasks.sample(seed) for seed in range(40)]
-    assert configs == [SampledTasks(spaces).sample(seed) for seed in range(40)]
+    assert configs == [TaskFamily(spaces).sample(seed) for seed in range(40)]
     share = np.mean([config.dataset == "iris" for config in configs])
     assert 0.25 < share < 0.75
     seed = [config.dataset for config in configs].index("iris")
@@ -485,7 +485,7 @@ def test_tasks_of_several_spaces():
 
 
 def test_broad_tasks_hold_what_they_promise():
-    tasks = SampledTasks(broad_spaces())
+    tasks = TaskFamily(broad_spaces())
     configs = [tasks.sample(seed) for seed in range(400)]
     kinds = {config.noise for config in configs}
     assert kinds == {

@@ -12,11 +12,11 @@ import pytest
 import keras_arl
 from keras_arl.losses import TaylorLoss
 from keras_arl.tasks import Task
-from keras_arl.tasks import TrainingDivergedError
-from keras_arl.tasks import fitting
 from keras_arl.training import PlainTrainer
 from keras_arl.training import Trainer
+from keras_arl.training import fitting
 from keras_arl.training import mappings
+from keras_arl.training.fitting import TrainingDivergedError
 from tests.training.models import NUM_CLASSES
 from tests.training.models import SIZE
 from tests.training.models import cnn

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from keras_arl.losses import polynomial
-from keras_arl.losses import probing
-from keras_arl.losses.parameters import check_num_classes
-from keras_arl.losses.taylor import TaylorLoss
+from keras_arl.analysis import probing
+from keras_arl.checks import check_num_classes
+from keras_arl.losses.taylor import polynomial
+from keras_arl.losses.taylor.taylor_loss import TaylorLoss
 
 # Of the largest: below it a slope counts as none.
 _NO_SLOPE = 1e-6
@@ -46,10 +46,10 @@ def symmetry_gap(loss, num_classes):
 
     Example:
 
-    >>> round(keras_arl.losses.symmetry_gap(keras_arl.losses.MAE(), 10), 4)
+    >>> round(keras_arl.analysis.symmetry_gap(keras_arl.losses.MAE(), 10), 4)
     0.0
     >>> ce = keras_arl.losses.CrossEntropy()
-    >>> round(keras_arl.losses.symmetry_gap(ce, 10), 2)
+    >>> round(keras_arl.analysis.symmetry_gap(ce, 10), 2)
     0.76
 
     Reference:
@@ -115,7 +115,7 @@ def asymmetry_ratio(loss, num_classes):
     Example:
 
     >>> loss = keras_arl.losses.AGCE(a=1.0, q=0.5)
-    >>> round(keras_arl.losses.asymmetry_ratio(loss, 10), 2)  # (1 / 2)^0.5
+    >>> round(keras_arl.analysis.asymmetry_ratio(loss, 10), 2)  # (1 / 2)^0.5
     0.71
 
     Reference:
@@ -177,10 +177,10 @@ def is_trainable(loss, num_classes):
     Example:
 
     >>> unhinged = keras_arl.losses.TaylorLoss([0, -1, 0], order=2)
-    >>> keras_arl.losses.is_trainable(unhinged, num_classes=10)
+    >>> keras_arl.analysis.is_trainable(unhinged, num_classes=10)
     True
     >>> truncated = keras_arl.losses.TruncatedGCE(k=0.5)
-    >>> keras_arl.losses.is_trainable(truncated, num_classes=10)
+    >>> keras_arl.analysis.is_trainable(truncated, num_classes=10)
     False
     """
     check_num_classes(num_classes)

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_arl.backend import value_and_gradient
+
 # A probability of which the logarithm is taken as a logit for 0.
 _SMALLEST = 1e-30
 
@@ -83,7 +85,7 @@ def logit_gradients(loss, labels, logits):
         predictions = x if from_logits else ops.softmax(x)
         return ops.sum(per_sample(labels, predictions))
 
-    gradient = _gradient(total, np.asarray(logits, _dtype(loss)))
+    _, gradient = value_and_gradient(total, np.asarray(logits, _dtype(loss)))
     return np.asarray(gradient, "float64")
 
 
@@ -114,24 +116,3 @@ def _check_finite(values, probabilities):
 
 def _indices(labels):
     return ops.convert_to_tensor(np.asarray(labels, "int32"))
-
-
-def _gradient(function, x):
-    backend = keras.config.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        x = tf.constant(x)
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            value = function(x)
-        return tape.gradient(value, x).numpy()
-    if backend == "jax":
-        import jax
-
-        return jax.grad(function)(x)
-    import torch
-
-    x = ops.convert_to_tensor(x).requires_grad_()
-    (gradient,) = torch.autograd.grad(function(x), x)
-    return ops.convert_to_numpy(gradient)

@@ -3,8 +3,8 @@
 import json
 import pathlib
 
-from keras_arl.losses import polynomial
-from keras_arl.losses.taylor import TaylorLoss
+from keras_arl.losses.taylor import polynomial
+from keras_arl.losses.taylor.taylor_loss import TaylorLoss
 
 _FORMAT = "keras_arl.TaylorLoss"
 _VERSION = 3

@@ -4,8 +4,8 @@ import pathlib
 
 import keras
 
-from keras_arl.losses import files
-from keras_arl.losses.taylor import TaylorLoss
+from keras_arl.losses.taylor import files
+from keras_arl.losses.taylor.taylor_loss import TaylorLoss
 
 _ARL_FILE = pathlib.Path(__file__).with_name("arl.json")
 

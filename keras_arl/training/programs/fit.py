@@ -4,7 +4,7 @@ Keras's own training step in Keras's own loop: what it reports is, bit for bit,
 what a new model reports.
 """
 
-from keras_arl.tasks import fitting
+from keras_arl.training import fitting
 from keras_arl.training import keys
 from keras_arl.training.start import built_model
 

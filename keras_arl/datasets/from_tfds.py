@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from keras_arl.tasks import tables
+from keras_arl.datasets import tables
 
 # Images of sets whose images differ in size are resized to this.
 _RESIZED = (32, 32)

@@ -9,8 +9,8 @@ import functools
 
 import numpy as np
 
-from keras_arl.tasks import tables
-from keras_arl.tasks import tfds_data
+from keras_arl.datasets import from_tfds
+from keras_arl.datasets import tables
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -66,14 +66,14 @@ def load_dataset(name):
 
     Example:
 
-    >>> keras_arl.tasks.load_dataset("digits").pool_inputs.shape
+    >>> keras_arl.datasets.load_dataset("digits").pool_inputs.shape
     (1400, 8, 8, 1)
     """
     if "+" in name:
         return _side_by_side(name)
     if name in tables.NAMES:
         return LabelledData(**tables.load(name))
-    return LabelledData(**tfds_data.load(name))
+    return LabelledData(**from_tfds.load(name))
 
 
 def _side_by_side(name):

@@ -65,7 +65,7 @@ def _choose_architecture(seed, space):
 
 
 @dataclasses.dataclass(frozen=True)
-class SampledTasks:
+class TaskFamily:
     """The tasks of a search: a function from a seed to a new `Task`.
 
     Args:
@@ -75,7 +75,7 @@ class SampledTasks:
     Example:
 
     >>> space = keras_arl.tasks.TaskSpace(noises=(("symmetric", 0.8),))
-    >>> tasks = keras_arl.tasks.SampledTasks(space)
+    >>> tasks = keras_arl.tasks.TaskFamily(space)
     >>> tasks(seed=3).num_classes
     10
     """

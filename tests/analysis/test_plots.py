@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_arl import analysis
 from keras_arl import losses
 from keras_arl.losses import TaylorLoss
 
@@ -15,7 +16,7 @@ def curves(figure, axes):
 
 
 def test_curves_are_the_losses():
-    figure = losses.plot_losses(
+    figure = analysis.plot_losses(
         {
             "CE": keras.losses.SparseCategoricalCrossentropy(),
             "unhinged": TaylorLoss([0, -5, 0], order=2),
@@ -42,7 +43,7 @@ def test_slope_at_the_uniform_prediction_is_1(num_classes):
         "CE from logits": losses.CrossEntropy(from_logits=True),
         "flat": losses.AEL(a=1e6),
     }
-    figure = losses.plot_losses(drawn, num_classes)
+    figure = analysis.plot_losses(drawn, num_classes)
     for name in ("CE", "CE from logits"):
         p, slope = curves(figure, 1)[name]
         np.testing.assert_allclose(slope, -1 / (num_classes * p), rtol=1e-3)
@@ -51,12 +52,12 @@ def test_slope_at_the_uniform_prediction_is_1(num_classes):
 
 def test_invalid_arguments():
     with pytest.raises(ValueError, match=r"a loss to draw.*\{\}"):
-        losses.plot_losses({})
+        analysis.plot_losses({})
     with pytest.raises(ValueError, match=r"num_classes=2\.5"):
-        losses.plot_losses({"MAE": losses.MAE()}, 2.5)
+        analysis.plot_losses({"MAE": losses.MAE()}, 2.5)
 
 
 def test_figure_can_be_written(tmp_path):
-    figure = losses.plot_losses({"ARL": losses.ARL()})
+    figure = analysis.plot_losses({"ARL": losses.ARL()})
     figure.savefig(tmp_path / "losses.png")
     assert (tmp_path / "losses.png").stat().st_size > 5000

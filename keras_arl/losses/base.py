@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_arl.backend import is_traced
 from keras_arl.losses.predictions import Logits
 from keras_arl.losses.predictions import Probabilities
 
@@ -161,21 +162,3 @@ def _raise_if_visibly_invalid(labels, valid, num_classes):
         f"Class indices must be integers in 0..{num_classes - 1}. "
         f"Received {wrong.size} others, among them: {quoted}"
     )
-
-
-def is_traced(tensor):
-    """Whether `tensor` stands for values that only a compiled run will have."""
-    backend = keras.config.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        return tf.is_symbolic_tensor(tensor)
-    if backend == "jax":
-        import jax
-
-        return isinstance(tensor, jax.core.Tracer)
-    if backend == "torch":
-        import torch
-
-        return tensor.is_meta or torch.compiler.is_compiling()
-    return False

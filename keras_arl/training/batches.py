@@ -39,6 +39,19 @@ def epoch_orders(num_examples, epochs, seed):
     return np.stack([*draws.as_numpy_iterator()][::2]).astype("int32")
 
 
+def orders_of(task):
+    """The order of a task's training examples in each epoch, for arrays.
+
+    Args:
+        task: A `Task` with its data in memory.
+
+    Returns:
+        An int32 array of shape `(epochs, examples)`.
+    """
+    seed = task.seed if task.shuffle_seed is None else task.shuffle_seed
+    return epoch_orders(len(task.train[1]), task.epochs, seed)
+
+
 def take(x, indices):
     """The examples at `indices`, of an array or a structure of arrays."""
     return keras.tree.map_structure(lambda array: array[indices], x)

@@ -3,8 +3,8 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from keras_arl.losses import probing
-from keras_arl.losses.parameters import check_num_classes
+from keras_arl.analysis import probing
+from keras_arl.checks import check_num_classes
 
 # The slope's axis ends here, where some losses go on.
 _SLOPES = (-3.0, 1.0)
@@ -34,7 +34,7 @@ def plot_losses(losses, num_classes=10):
 
     Example:
 
-    >>> figure = keras_arl.losses.plot_losses({"ARL": keras_arl.ARL()})
+    >>> figure = keras_arl.analysis.plot_losses({"ARL": keras_arl.ARL()})
     >>> [axes.get_ylabel() for axes in figure.axes]
     ['loss', 'slope']
     """

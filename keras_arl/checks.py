@@ -1,4 +1,4 @@
-"""Checks of the losses' parameters."""
+"""Checks of arguments: each returns what it checked, or raises."""
 
 import math
 import numbers
@@ -53,3 +53,17 @@ def check_num_classes(num_classes):
             "`num_classes` must be an integer of at least 2. "
             f"Received: num_classes={num_classes!r}"
         )
+
+
+def check_at_least(name, value, minimum):
+    """Returns an integer of at least `minimum`, or raises."""
+    if (
+        not isinstance(value, numbers.Integral)
+        or isinstance(value, bool)
+        or value < minimum
+    ):
+        raise ValueError(
+            f"`{name}` must be an integer of at least {minimum}. "
+            f"Received: {name}={value!r}"
+        )
+    return int(value)

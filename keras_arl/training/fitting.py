@@ -6,7 +6,7 @@ import typing
 
 import keras
 
-from keras_arl.tasks import batches
+from keras_arl.training import batches
 
 
 class TrainingDivergedError(RuntimeError):
@@ -33,7 +33,9 @@ def data_of(task):
     if not task.in_memory:
         return FitData(task.train, task.validation, None)
     return FitData(
-        batches.training_batches(*task.train, task.orders, task.batch_size),
+        batches.training_batches(
+            *task.train, batches.orders_of(task), task.batch_size
+        ),
         batches.evaluation_batches(*task.validation),
         steps_per_epoch(task),
     )

@@ -5,11 +5,11 @@ import warnings
 import keras
 from keras import ops
 
-from keras_arl.losses import polynomial
-from keras_arl.losses.classification import ClassificationLoss
-from keras_arl.losses.classification import is_traced
+from keras_arl.backend import is_traced
+from keras_arl.losses.base import ClassificationLoss
 from keras_arl.losses.predictions import Logits
 from keras_arl.losses.predictions import take_labelled
+from keras_arl.losses.taylor import polynomial
 
 
 @keras.saving.register_keras_serializable(package="keras_arl")
@@ -221,7 +221,7 @@ class TaylorLoss(ClassificationLoss):
         return ops.sum(polynomial.horner(other, shifted), axis=-1) + correction
 
     def _fused_loss(self, labels, logits, other, target, center):
-        from keras_arl.losses.fused_taylor import taylor_of_softmax
+        from keras_arl.losses.taylor.fused import taylor_of_softmax
 
         exponent = 1
         if self.class_aware:

@@ -9,11 +9,11 @@ import keras
 import numpy as np
 from jax import lax
 
-from keras_arl.tasks import TrainingDivergedError
-from keras_arl.tasks import batches
-from keras_arl.tasks import fitting
+from keras_arl.training import batches
+from keras_arl.training import fitting
 from keras_arl.training import keys
 from keras_arl.training.convolutions import as_matrix_products
+from keras_arl.training.fitting import TrainingDivergedError
 from keras_arl.training.prepared import NotCompiledError
 from keras_arl.training.start import built_model
 

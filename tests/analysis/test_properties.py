@@ -2,10 +2,11 @@ import keras
 import numpy as np
 import pytest
 
+from keras_arl import analysis
 from keras_arl import losses
+from keras_arl.analysis import is_trainable
 from keras_arl.losses import TaylorLoss
 from keras_arl.losses import asymmetry_ratio
-from keras_arl.losses import is_trainable
 from keras_arl.losses import symmetry_gap
 from tests.losses.reference import to_numpy
 from tests.losses.reference import value_and_gradient
@@ -166,7 +167,7 @@ def test_losses_of_float64(name):
         asymmetry_ratio(same, 3), rel=1e-3
     )
     assert is_trainable(loss, 3)
-    losses.plot_losses({name: loss})
+    analysis.plot_losses({name: loss})
 
 
 @pytest.mark.parametrize("function", [symmetry_gap, asymmetry_ratio])

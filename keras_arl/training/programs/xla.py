@@ -5,8 +5,8 @@ import functools
 import keras
 import tensorflow as tf
 
-from keras_arl.tasks import batches
-from keras_arl.tasks import fitting
+from keras_arl.training import batches
+from keras_arl.training import fitting
 from keras_arl.training import keys
 from keras_arl.training.convolutions import as_matrix_products
 from keras_arl.training.prepared import NotCompiledError
@@ -90,7 +90,7 @@ class XlaProgram:
     def _has_convolutions(self, task):
         specs = keras.tree.map_structure(
             lambda a: tf.TensorSpec(a.shape, a.dtype),
-            [*task.train, task.orders[0]],
+            [*task.train, batches.orders_of(task)[0]],
         )
         graph = self._train.get_concrete_function(*specs).graph.as_graph_def()
         nodes = [graph.node, *(f.node_def for f in graph.library.function)]

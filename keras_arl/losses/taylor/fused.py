@@ -7,8 +7,8 @@ JAX's compiler gains nothing by it.
 
 import tensorflow as tf
 
-from keras_arl.losses.polynomial import horner
 from keras_arl.losses.predictions import Logits
+from keras_arl.losses.taylor.polynomial import horner
 
 
 def taylor_of_softmax(logits, labels, exponent, other, change, center):

@@ -1,0 +1,1 @@
+"""Compiled trainings, one module for each way to compile one."""
