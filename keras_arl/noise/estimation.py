@@ -1,9 +1,8 @@
 """Estimating a transition matrix from a model trained on noisy labels."""
 
-import numbers
-
 import numpy as np
 
+from keras_arl.checks import check_number
 from keras_arl.noise.labels import check_labels
 
 # What the softmax of a half-precision model may miss 1 by.
@@ -62,11 +61,7 @@ def estimate_transition(model_probabilities, labels, skipped=0.3):
             "There must be as many labels as predictions. Received: "
             f"{len(labels)} labels, predictions of shape {probabilities.shape}"
         )
-    if not isinstance(skipped, numbers.Real) or not 0 <= skipped < 1:
-        raise ValueError(
-            "`skipped` must be a number in [0, 1). "
-            f"Received: skipped={skipped!r}"
-        )
+    check_number("skipped", skipped, "a number in [0, 1)", lambda x: 0 <= x < 1)
     counts = np.bincount(labels, minlength=probabilities.shape[1])
     if not counts.all():
         raise ValueError(

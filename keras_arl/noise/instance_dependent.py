@@ -9,13 +9,13 @@ import functools
 import numpy as np
 import scipy.stats
 
+from keras_arl.checks import check_num_classes
 from keras_arl.noise.labels import check_labels
 from keras_arl.noise.measurement import measure_noise
 from keras_arl.noise.pipelines import check_cardinality
 from keras_arl.noise.pipelines import check_order_is_stable
 from keras_arl.noise.pipelines import check_pairs
 from keras_arl.noise.streams import generator
-from keras_arl.noise.transition import check_num_classes
 from keras_arl.noise.transition import check_rate
 
 # Keep the streams apart from others of the same seed.

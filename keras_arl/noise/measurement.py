@@ -4,8 +4,8 @@ import typing
 
 import numpy as np
 
+from keras_arl.checks import check_num_classes
 from keras_arl.noise.labels import check_labels
-from keras_arl.noise.transition import check_num_classes
 
 
 class NoiseReport(typing.NamedTuple):

@@ -1,8 +1,8 @@
 """Streams of random numbers that belong to a seed and a purpose."""
 
-import numbers
-
 import numpy as np
+
+from keras_arl.checks import check_at_least
 
 
 def generator(seed, *purpose):
@@ -17,14 +17,7 @@ def generator(seed, *purpose):
             also from `numpy.random.default_rng(seed)`, from which the data
             may come.
     """
-    if (
-        not isinstance(seed, numbers.Integral)
-        or isinstance(seed, bool)
-        or seed < 0
-    ):
-        raise ValueError(
-            f"`seed` must be a non-negative integer. Received: seed={seed!r}"
-        )
+    seed = check_at_least("seed", seed, 0)
     first, *others = purpose
-    sequence = np.random.SeedSequence([first, int(seed), *others])
+    sequence = np.random.SeedSequence([first, seed, *others])
     return np.random.Generator(np.random.PCG64(sequence))

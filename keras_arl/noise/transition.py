@@ -8,6 +8,9 @@ import numbers
 
 import numpy as np
 
+from keras_arl.checks import check_num_classes
+from keras_arl.checks import check_number
+
 # Published class-dependent mappings {true class: wrong class}.
 # 7 -> 1, 2 -> 7, 5 <-> 6, 3 -> 8: Patrini et al., CVPR 2017; Ma et al., 2020.
 MNIST_MAPPING = {7: 1, 2: 7, 5: 6, 6: 5, 3: 8}
@@ -169,23 +172,7 @@ def check_transition(transition):
 
 def check_rate(rate):
     """Raises unless a noise rate is a number in [0, 1)."""
-    if (
-        not isinstance(rate, numbers.Real)
-        or isinstance(rate, bool)
-        or not 0 <= rate < 1
-    ):
-        raise ValueError(
-            f"`rate` must be a number in [0, 1). Received: rate={rate!r}"
-        )
-
-
-def check_num_classes(num_classes):
-    """Raises unless a number of classes is an integer of at least 2."""
-    if not _is_integer(num_classes) or num_classes < 2:
-        raise ValueError(
-            "`num_classes` must be an integer of at least 2. "
-            f"Received: num_classes={num_classes!r}"
-        )
+    check_number("rate", rate, "a number in [0, 1)", lambda x: 0 <= x < 1)
 
 
 def _is_integer(value):

@@ -38,7 +38,6 @@ def test_invalid_labels(labels, noisy, message):
         )
 
 
-@pytest.mark.parametrize("num_classes", [1, 2.5])
-def test_invalid_class_count(num_classes):
-    with pytest.raises(ValueError, match=f"num_classes={num_classes}"):
-        noise.measure_noise(np.zeros(2, int), np.zeros(2, int), num_classes)
+def test_invalid_class_count():
+    with pytest.raises(ValueError, match="num_classes=1"):
+        noise.measure_noise(np.zeros(2, int), np.zeros(2, int), 1)
