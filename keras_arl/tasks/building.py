@@ -6,7 +6,9 @@ import keras
 import numpy as np
 
 from keras_arl import noise
-from keras_arl.datasets.loading import load_dataset
+from keras_arl.checks import check_number
+from keras_arl.checks import check_weight
+from keras_arl.datasets import load_dataset
 from keras_arl.tasks import architectures
 from keras_arl.tasks.seeds import derive_seeds
 from keras_arl.tasks.task import Task
@@ -96,7 +98,7 @@ def choose_classes(dataset, config, seed):
     return np.sort(chosen)
 
 
-def split_examples(dataset, config, seed, classes=None):
+def split_examples(dataset, config, seed, classes):
     """Chooses training and evaluation examples of a `LabelledData`.
 
     Args:
@@ -104,7 +106,7 @@ def split_examples(dataset, config, seed, classes=None):
         config: A `TaskConfig`.
         seed: Non-negative integer.
         classes: Sorted classes whose examples are used, an array; their
-            positions are the new labels. Defaults to `None`: all.
+            positions are the new labels.
 
     Returns:
         Two pairs (inputs, labels), training and evaluation: inputs float32,
@@ -113,8 +115,6 @@ def split_examples(dataset, config, seed, classes=None):
     Raises:
         ValueError: If there are too few examples.
     """
-    if classes is None:
-        classes = np.arange(dataset.num_classes)
     rng = np.random.default_rng(seed)
     is_in = np.isin(dataset.pool_labels, classes)
     pool = rng.permutation(np.flatnonzero(is_in))
@@ -165,13 +165,8 @@ def split_examples(dataset, config, seed, classes=None):
 
 def _disturbed(inputs, config, seed):
     """Arrays of inputs with noise of their own."""
-    if not 0 < config.input_noise < np.inf:
-        raise ValueError(
-            "`input_noise` must be finite and not negative. "
-            f"Received: input_noise={config.input_noise}"
-        )
+    scale = np.float32(check_weight("input_noise", config.input_noise))
     rng = np.random.default_rng(seed)
-    scale = np.float32(config.input_noise)
     return [
         x + scale * rng.standard_normal(x.shape, dtype="float32")
         for x in inputs
@@ -180,42 +175,38 @@ def _disturbed(inputs, config, seed):
 
 def _unbalanced(candidates, ranks, imbalance, rng):
     """Candidates in a random order where low ranks tend to come first."""
-    if not imbalance >= 1:
-        raise ValueError(
-            f"`imbalance` must be at least 1. Received: imbalance={imbalance}"
-        )
-    weights = float(imbalance) ** (-ranks / max(ranks.max(initial=1), 1))
+    imbalance = check_number(
+        "imbalance", imbalance, "a number of at least 1", lambda x: x >= 1
+    )
+    weights = imbalance ** (-ranks / max(ranks.max(initial=1), 1))
     # The first n of this order are n draws without replacement.
     return candidates[np.argsort(rng.exponential(size=len(ranks)) / weights)]
 
 
-def transition_matrix(config, num_classes, classes=None):
+def transition_matrix(config, classes):
     """The transition matrix of a `TaskConfig`.
 
     Args:
         config: A `TaskConfig`.
-        num_classes: Number of classes of the task.
-        classes: The dataset's classes that the task has, an array. Defaults to
-            `None`: all. Of a published mapping what leads out of them is left
-            out.
+        classes: The dataset's classes that the task has, an array. Of a
+            published mapping what leads out of them is left out.
 
     Raises:
         ValueError: If the noise is unknown or has no matrix, or is asymmetric
             for a dataset that has no published mapping.
     """
+    num_classes = len(classes)
     if config.noise == "symmetric":
         return noise.symmetric(config.noise_rate, num_classes)
     if config.noise == "pair_flip":
         return noise.pair_flip(config.noise_rate, num_classes)
     if config.noise == "asymmetric" and config.dataset in _MAPPINGS:
-        mapping = _MAPPINGS[config.dataset]
-        if classes is not None:
-            label_of = {int(old): new for new, old in enumerate(classes)}
-            mapping = {
-                label_of[source]: label_of[target]
-                for source, target in mapping.items()
-                if source in label_of and target in label_of
-            }
+        label_of = {int(old): new for new, old in enumerate(classes)}
+        mapping = {
+            label_of[source]: label_of[target]
+            for source, target in _MAPPINGS[config.dataset].items()
+            if source in label_of and target in label_of
+        }
         return noise.asymmetric(config.noise_rate, mapping, num_classes)
     raise ValueError(
         f"`noise` must be one of {NOISES}, asymmetric for one of "
@@ -226,13 +217,12 @@ def transition_matrix(config, num_classes, classes=None):
 
 def _corrupt(config, x, labels, classes, seed):
     """The noisy training labels of a task."""
-    num_classes = len(classes)
     if config.noise == "instance_dependent":
         noisy, _ = noise.instance_dependent_labels(
-            x, labels, config.noise_rate, num_classes, seed
+            x, labels, config.noise_rate, len(classes), seed
         )
         return noisy
-    matrix = transition_matrix(config, num_classes, classes)
+    matrix = transition_matrix(config, classes)
     return noise.corrupt_labels(labels, matrix, seed)
 
 

@@ -7,6 +7,8 @@ import typing
 import keras
 import numpy as np
 
+from keras_arl.checks import check_at_least
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Task:
@@ -95,11 +97,7 @@ class Task:
             # Of pandas, an index would be taken for the position.
             pair = keras.tree.map_structure(np.asarray, pair)
             object.__setattr__(self, name, pair)
-        if self.batch_size < 1:
-            raise ValueError(
-                "`batch_size` must be at least 1. "
-                f"Received: batch_size={self.batch_size}"
-            )
+        check_at_least("batch_size", self.batch_size, 1)
 
     @property
     def in_memory(self):

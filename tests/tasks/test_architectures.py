@@ -1,3 +1,4 @@
+import collections
 import dataclasses
 import itertools
 import json
@@ -9,6 +10,7 @@ import pytest
 from keras_arl.tasks import ArchitectureConfig
 from keras_arl.tasks import build_model
 from keras_arl.tasks import sample_architecture
+from keras_arl.tasks import sample_architectures
 
 
 def test_sampling_is_a_function_of_the_seed_and_covers_the_families():
@@ -38,8 +40,25 @@ def test_unknown_families(families):
         sample_architecture(0, families)
 
 
-@pytest.mark.parametrize("shape", [(8, 8, 1), (28, 28, 1), (32, 32, 3)])
-@pytest.mark.parametrize("seed", range(6))
+def test_a_pool_of_architectures():
+    pool = sample_architectures(3, seed=4)
+    assert pool == sample_architectures(5, seed=4)[:3]
+    assert len(set(sample_architectures(100, seed=4))) == 100
+    assert pool != sample_architectures(3, seed=5)
+    mlps = sample_architectures(4, seed=0, families=("mlp",))
+    assert {architecture.family for architecture in mlps} == {"mlp"}
+
+
+@pytest.mark.parametrize("count", [0, 501])
+def test_a_pool_of_the_wrong_size(count):
+    with pytest.raises(ValueError, match=rf"1\.\.500.*count={count}"):
+        sample_architectures(count, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("seed", "shape"),
+    list(enumerate([(8, 8, 1), (28, 28, 1), (32, 32, 3)] * 2)),
+)
 def test_models_map_images_to_probabilities(rng, shape, seed):
     config = sample_architecture(seed)
     model = build_model(config, shape, num_classes=7, seed=seed)
@@ -48,17 +67,22 @@ def test_models_map_images_to_probabilities(rng, shape, seed):
     )
     assert outputs.shape == (3, 7)
     np.testing.assert_allclose(outputs.sum(axis=1), 1, atol=1e-5)
-    convolutions = [
-        layer
-        for layer in model.layers
-        if isinstance(layer, keras.layers.Conv2D)
-    ]
-    expected = len(config.widths) if config.family == "cnn" else 0
-    assert len(convolutions) == expected
+    count = collections.Counter(type(layer).__name__ for layer in model.layers)
+    depth = len(config.widths)
+    is_cnn = config.family == "cnn"
+    assert count["Conv2D"] == depth * is_cnn
+    assert count["Dense"] == 1 + depth * (not is_cnn)
+    assert count["BatchNormalization"] == depth * config.batch_normalization
+    assert count["Dropout"] == (config.dropout > 0)
+    # Halved while it is at least 4 pixels wide.
+    halved = shape[0].bit_length() - 2
+    assert count["MaxPooling2D"] == min(depth, halved) * is_cnn
 
 
-@pytest.mark.parametrize("shape", [(8, 8, 1), (28, 28, 1), (9, 32, 3)])
-@pytest.mark.parametrize("normalized", [True, False])
+@pytest.mark.parametrize(
+    ("shape", "normalized"),
+    [((8, 8, 1), False), ((28, 28, 1), True), ((9, 32, 3), True)],
+)
 def test_residual_networks(rng, shape, normalized):
     config = ArchitectureConfig("resnet", (4, 4, 6), "relu", normalized, 0.2)
     model = build_model(config, shape, num_classes=7, seed=0)

@@ -1,0 +1,79 @@
+import dataclasses
+import json
+
+import numpy as np
+
+from keras_arl.tasks import TaskFamily
+from keras_arl.tasks import TaskSpace
+from keras_arl.tasks import broad_spaces
+from keras_arl.tasks import sample_architectures
+from keras_arl.tasks import sample_task
+
+
+def test_sampling_is_a_function_of_the_seed_and_the_space():
+    space = TaskSpace(noises=(("symmetric", 0.25),), epochs=(3,))
+    configs = [sample_task(seed, space) for seed in range(20)]
+    assert configs == [sample_task(seed, space) for seed in range(20)]
+    assert len({c.architecture for c in configs}) > 10
+    assert {c.noise_rate for c in configs} == {0.25}
+    assert {c.optimizer for c in configs} == {"adam", "sgd"}
+    text = json.dumps(dataclasses.asdict(configs[0]))
+    assert json.loads(text)["seed"] == 0
+    default = [sample_task(seed) for seed in range(40)]
+    assert {(c.noise, c.noise_rate) for c in default} == set(TaskSpace().noises)
+
+
+def test_networks_are_drawn_from_a_pool():
+    pool = sample_architectures(3, seed=4)
+    space = TaskSpace(architectures=pool)
+    drawn = {sample_task(seed, space).architecture for seed in range(50)}
+    assert drawn == set(pool)
+
+
+def test_sampled_tasks_describe_themselves():
+    tasks = TaskFamily(TaskSpace(num_train=100))
+    assert tasks.get_config()["num_train"] == 100
+    x, _ = tasks(seed=5).train
+    assert len(x) == 100
+
+
+def test_tasks_of_several_spaces():
+    spaces = (
+        TaskSpace(noises=(("symmetric", 0.1),)),
+        TaskSpace(
+            datasets=("iris",),
+            families=("mlp",),
+            num_train=60,
+            num_evaluation=40,
+        ),
+    )
+    tasks = TaskFamily(spaces)
+    configs = [tasks.sample(seed) for seed in range(40)]
+    assert configs == [TaskFamily(spaces).sample(seed) for seed in range(40)]
+    share = np.mean([config.dataset == "iris" for config in configs])
+    assert 0.25 < share < 0.75
+    seed = [config.dataset for config in configs].index("iris")
+    assert tasks(seed).train[0].shape == (60, 4)
+    assert json.loads(json.dumps(tasks.get_config()))[1]["datasets"] == ["iris"]
+
+
+def test_broad_tasks_hold_what_they_promise():
+    tasks = TaskFamily(broad_spaces())
+    configs = [tasks.sample(seed) for seed in range(400)]
+    kinds = {config.noise for config in configs}
+    assert kinds == {
+        "symmetric", "pair_flip", "asymmetric", "instance_dependent",
+    }  # fmt: skip
+    assert max(config.noise_rate for config in configs) == 0.8
+    assert {config.num_classes for config in configs} == {None, 3, 5, 20}
+    assert {config.imbalance for config in configs} == {1, 10, 50}
+    assert {config.momentum for config in configs} == {0, 0.9}
+    assert {config.input_noise for config in configs} == {0, 0.5, 1}
+    families = {config.architecture.family for config in configs}
+    assert families == {"mlp", "cnn", "resnet"}
+    # What the loss is measured on later is not among them.
+    named = " ".join(sorted({config.dataset for config in configs}))
+    assert named == (
+        "breast_cancer digits iris mnist mnist+mnist trec:label-coarse "
+        "trec:label-fine"
+    )
