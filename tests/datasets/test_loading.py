@@ -6,7 +6,7 @@ import pytest
 import sklearn.datasets
 import tensorflow_datasets as tfds
 
-from keras_arl.tasks import load_dataset
+from keras_arl.datasets import load_dataset
 
 TFDS_DIR = pathlib.Path(
     os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
@@ -57,12 +57,8 @@ def test_tfds_by_name(mock_tfds):
 
 @pytest.mark.filterwarnings("ignore::UserWarning:tensorflow_datasets")
 def test_images_that_differ_in_size_are_resized(mock_tfds):
-    dataset = load_dataset("beans")
-    assert dataset.pool_inputs.shape[1:] == (500, 500, 3)
-    dataset = load_dataset("rock_paper_scissors")
-    assert dataset.pool_inputs.shape[1:] == (300, 300, 3)
     dataset = load_dataset("tf_flowers")
-    assert dataset.pool_inputs.shape[1:] == (32, 32, 3)
+    assert dataset.pool_inputs.shape == (20, 32, 32, 3)
     assert dataset.num_classes == 5
 
 
