@@ -1,15 +1,28 @@
 import os
 
+# Before TensorFlow is imported, which the tests do and this module does not:
+# the process that only hands them out starts at once.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras
 import numpy as np
 import pytest
+
+# Each process imports TensorFlow, and compiles on more than one core.
+MOST_WORKERS = 4
+
+
+def pytest_xdist_auto_num_workers(config):
+    """One worker a core, and none for tests that are named one by one."""
+    if all("::" in argument for argument in config.args):
+        return 0
+    return min(len(os.sched_getaffinity(0)), MOST_WORKERS)
 
 
 @pytest.fixture(autouse=True)
 def seeded():
     """Models of the tests draw their weights from Keras's global seed."""
+    import keras
+
     keras.utils.set_random_seed(0)
 
 

@@ -12,21 +12,19 @@ import sklearn.datasets
 import tensorflow as tf
 
 import keras_arl
-import keras_arl.datasets
 
-ROOMS = (
-    keras_arl.datasets,
-    keras_arl.distribute,
-    keras_arl.losses,
-    keras_arl.noise,
-    keras_arl.search,
-    keras_arl.tasks,
-    keras_arl.training,
-)
+ROOMS = [
+    getattr(keras_arl, name)
+    for name in keras_arl.__all__
+    if inspect.ismodule(getattr(keras_arl, name))
+]
 PUBLIC = {
     f"{room.__name__}.{name}": getattr(room, name)
     for room in ROOMS
     for name in room.__all__
+}
+EVERYTHING = {room.__name__: room for room in ROOMS} | {
+    name: thing for name, thing in PUBLIC.items() if callable(thing)
 }
 
 
@@ -38,12 +36,18 @@ def documented(thing):
                 yield member
 
 
-@pytest.mark.parametrize(
-    "name", [n for n, thing in PUBLIC.items() if callable(thing)]
-)
-def test_examples(name, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert inspect.getdoc(PUBLIC[name])
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    """One for all: of a search that stands in two docstrings, the second
+    finds the finished one.
+    """
+    return tmp_path_factory.mktemp("examples")
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_examples(name, directory, monkeypatch):
+    monkeypatch.chdir(directory)
+    assert inspect.getdoc(EVERYTHING[name])
     runner = doctest.DocTestRunner(
         optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     )
@@ -56,7 +60,7 @@ def test_examples(name, tmp_path, monkeypatch):
         "tempfile": tempfile,
         "tf": tf,
     }
-    for thing in documented(PUBLIC[name]):
+    for thing in documented(EVERYTHING[name]):
         for test in doctest.DocTestFinder(recurse=False).find(
             thing, globs=dict(names)
         ):
