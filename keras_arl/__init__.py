@@ -4,6 +4,7 @@ import importlib.metadata
 
 from keras_arl import analysis
 from keras_arl import datasets
+from keras_arl import evaluation
 from keras_arl import losses
 from keras_arl import noise
 from keras_arl import search
@@ -15,6 +16,7 @@ __all__ = [
     "ARL",
     "analysis",
     "datasets",
+    "evaluation",
     "losses",
     "noise",
     "search",

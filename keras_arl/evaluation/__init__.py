@@ -1,0 +1,27 @@
+"""What methods are worth: trained side by side, in tables, with statistics."""
+
+from keras_arl.evaluation.comparison import compare
+from keras_arl.evaluation.configs import SeededTask
+from keras_arl.evaluation.configs import fresh_configs
+from keras_arl.evaluation.configs import report_configs
+from keras_arl.evaluation.provenance import provenance
+from keras_arl.evaluation.statistics import best_variants
+from keras_arl.evaluation.statistics import rank_methods
+from keras_arl.evaluation.tables import format_rows
+from keras_arl.evaluation.tables import format_table
+from keras_arl.evaluation.tables import summarise
+from keras_arl.evaluation.tables import write_csv
+
+__all__ = [
+    "SeededTask",
+    "best_variants",
+    "compare",
+    "format_rows",
+    "format_table",
+    "fresh_configs",
+    "provenance",
+    "rank_methods",
+    "report_configs",
+    "summarise",
+    "write_csv",
+]

@@ -1,0 +1,207 @@
+"""Every method on every task, a row each."""
+
+import concurrent.futures
+import contextlib
+import functools
+import multiprocessing
+import pickle
+
+import keras
+import numpy as np
+
+from keras_arl import checks
+from keras_arl.evaluation import configs
+from keras_arl.evaluation.row_file import RowFile
+from keras_arl.training import Trainer
+from keras_arl.training import TrainingDivergedError
+from keras_arl.training import fitting
+
+# As many programs as a `Trainer` keeps.
+_METHODS_IN_A_ROW = 32
+_RESULTS = ("accuracy", "best")
+_NOT_TASKS = ("method", "last_epochs", *_RESULTS)
+
+
+def compare(
+    methods,
+    tasks,
+    trainer=None,
+    last_epochs=1,
+    path=None,
+    executor=None,
+    verbose=1,
+):
+    """Trains with every method on every task.
+
+    All methods meet the same examples, wrong labels, initial weights and
+    batches.
+
+    Args:
+        methods: Dictionary from a name to anything `model.compile` takes as a
+            loss.
+        tasks: Sequence of tasks. Each is a `keras_arl.tasks.TaskConfig`, or any
+            other frozen dataclass with a method `build()` that returns a
+            `keras_arl.tasks.Task`, such as `SeededTask`; its fields are columns
+            of the rows. Configurations with equal attributes `group`, where
+            they have it, share compiled programs and are trained on in a row.
+            A `Task` itself will do, too; the column `task` then has its
+            position or, of a dictionary of tasks, its name.
+        trainer: What trains the models, a `keras_arl.training.Trainer` or
+            `PlainTrainer`. Defaults to `None`: a new `Trainer()`.
+        last_epochs: Number of last epochs whose accuracies are averaged.
+            Defaults to `1`.
+        path: CSV file, compressed if it ends in ".gz", to which each row is
+            added as soon as its training is done. What the file holds already
+            is not trained again. Defaults to `None`: no file.
+        executor: `None` for this process, an integer for so many processes on
+            this machine, or an object with `submit` as
+            `concurrent.futures.Executor` has it. Each process has a trainer of
+            its own; methods and tasks must be such that `pickle` can send them.
+            Defaults to `None`.
+        verbose: `1` for a progress bar, `0` for silence. Defaults to `1`.
+
+    Returns:
+        A list of dictionaries, one per training, task by task: `method`, the
+        task's columns, `last_epochs`, `accuracy`, the mean clean accuracy of
+        the last epochs, and `best`, that of the best epoch, which only clean
+        labels can tell. Both are NaN if the training diverged.
+
+    Raises:
+        ValueError: If an argument is not as described, or the file holds rows
+            with other columns.
+
+    Example:
+
+    >>> space = keras_arl.tasks.TaskSpace()
+    >>> tasks = keras_arl.evaluation.report_configs(space, runs=1)
+    >>> methods = {"ARL": keras_arl.ARL()}
+    >>> rows = keras_arl.evaluation.compare(methods, tasks, verbose=0)
+    >>> [(row["method"], row["accuracy"] > 0.5) for row in rows]
+    [('ARL', True), ('ARL', True)]
+    """
+    if not isinstance(methods, dict) or not methods:
+        raise ValueError(
+            "`methods` must be a dictionary of at least one method. "
+            f"Received: methods={methods!r}"
+        )
+    checks.check_at_least("last_epochs", last_epochs, 1)
+    tasks, columns = configs.described(tasks, reserved=_NOT_TASKS)
+    rows = {
+        (number, name): {
+            "method": name,
+            **columns[number],
+            "last_epochs": last_epochs,
+        }
+        for number in range(len(tasks))
+        for name in methods
+    }
+    file = RowFile(path, [*next(iter(rows.values())), *_RESULTS])
+    for row in rows.values():
+        row.update(zip(_RESULTS, file.results(row)))
+    missing = [key for key, row in rows.items() if "accuracy" not in row]
+    bar = keras.utils.Progbar(
+        len(missing), verbose=verbose, unit_name="training"
+    )
+    jobs, setup = _jobs(tasks, missing), (trainer, methods, last_epochs)
+    with contextlib.closing(_run(jobs, setup, tasks, executor)) as trained:
+        for key, found in trained:
+            rows[key].update(zip(_RESULTS, found, strict=True))
+            file.append(rows[key])
+            bar.add(1)
+    file.compact()
+    return list(rows.values())
+
+
+def _jobs(tasks, missing):
+    """Pairs of a task's number and names, those with common programs in a row.
+
+    A group of tasks meets as many methods as a trainer keeps programs, then
+    the next ones.
+    """
+    groups = {}
+    for number, name in missing:
+        group = groups.setdefault(configs.group_of(tasks[number], number), {})
+        group.setdefault(number, []).append(name)
+    for group in groups.values():
+        every = list(
+            dict.fromkeys(n for names in group.values() for n in names)
+        )
+        for start in range(0, len(every), _METHODS_IN_A_ROW):
+            now = every[start : start + _METHODS_IN_A_ROW]
+            for number, names in group.items():
+                chosen = [name for name in names if name in now]
+                if chosen:
+                    yield number, chosen
+
+
+def _run(jobs, setup, tasks, executor):
+    """Yields (number, name) and results of each training, as they come."""
+    if executor is None:
+        setup = _with_trainer(setup)
+        for number, names in jobs:
+            trained = _train(setup, tasks[number], names)
+            yield from (((number, name), found) for name, found in trained)
+        return
+    packed = pickle.dumps(setup)
+    with _pool(executor) as pool:
+        futures = {
+            pool.submit(_train_elsewhere, packed, tasks[number], names): number
+            for number, names in jobs
+        }
+        try:
+            for future in concurrent.futures.as_completed(futures):
+                for name, found in future.result():
+                    yield (futures[future], name), found
+        finally:
+            for future in futures:
+                future.cancel()
+
+
+def _pool(executor):
+    """A context of what jobs are submitted to."""
+    if callable(getattr(executor, "submit", None)):
+        return contextlib.nullcontext(executor)
+    return concurrent.futures.ProcessPoolExecutor(
+        checks.check_at_least("executor", executor, 1),
+        multiprocessing.get_context("spawn"),
+    )
+
+
+def _train_elsewhere(packed, task, names):
+    """A job in a process of its own, which keeps what it compiled."""
+    return list(_train(_unpacked(packed), task, names))
+
+
+# The same objects for all jobs: a program serves the loss it was compiled with.
+@functools.lru_cache(maxsize=1)
+def _unpacked(packed):
+    return _with_trainer(pickle.loads(packed))
+
+
+def _with_trainer(setup):
+    trainer, *others = setup
+    return Trainer() if trainer is None else trainer, *others
+
+
+def _train(setup, task, names):
+    """Yields name and results of each of some methods on a task."""
+    trainer, methods, last_epochs = setup
+    task = configs.build(task)
+    fitting.checked_last_epochs(last_epochs, task.epochs)
+    for name in names:
+        accuracies = _accuracies(methods[name], task, trainer)
+        last = float(np.mean(accuracies[-last_epochs:]))
+        yield name, (last, float(max(accuracies)))
+
+
+def _accuracies(method, task, trainer):
+    """Trains; the only function that knows what a method is.
+
+    Returns:
+        The clean accuracy after each epoch, a list; NaN alone for a training
+        that diverged.
+    """
+    try:
+        return trainer.accuracies(task, method)
+    except TrainingDivergedError:
+        return [float("nan")]
