@@ -31,6 +31,8 @@ def test_integers():
     for value in (2, 3.0, True, None, float("nan")):
         with pytest.raises(ValueError, match=f"least 3.*seed={value!r}"):
             checks.check_at_least("seed", value, 3)
+    with pytest.raises(ValueError, match="epochs=True"):
+        checks.check_at_least("epochs", True, 1)
 
 
 def test_numbers_of_classes():

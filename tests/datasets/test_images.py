@@ -111,7 +111,7 @@ def test_labels_stay_with_their_images_and_epochs_differ():
         assert labels.tolist() == order
 
 
-def test_the_seed_decides_the_crops():
+def test_the_seed_decides_the_crops_of_every_epoch():
     image = gradient(60, 60)
 
     def crops(seed):
@@ -122,10 +122,12 @@ def test_the_seed_decides_the_crops():
             seed=seed,
             batch_size=8,
         )
-        return next(pipeline.as_numpy_iterator())[0]
+        return [next(pipeline.as_numpy_iterator())[0] for _ in range(2)]
 
-    np.testing.assert_array_equal(crops(1), crops(1))
-    assert (crops(1) != crops(2)).any()
+    first, second = crops(1)
+    np.testing.assert_array_equal(crops(1), [first, second])
+    assert (first != second).any()
+    assert (first != crops(2)[0]).any()
 
 
 def test_balanced_subset(rng):
