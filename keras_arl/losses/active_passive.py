@@ -3,12 +3,11 @@
 import keras
 
 from keras_arl.checks import check_weight
-from keras_arl.losses.base import ClassificationLoss
-from keras_arl.losses.composition import shared_settings
+from keras_arl.losses.composition import ComposedLoss
 
 
 @keras.saving.register_keras_serializable(package="keras_arl")
-class ActivePassive(ClassificationLoss):
+class ActivePassive(ComposedLoss):
     """Active-passive loss: a weighted sum of two losses.
 
     ```
@@ -27,9 +26,7 @@ class ActivePassive(ClassificationLoss):
             the sum has too. The parts' `reduction` and `name` play no role.
         alpha: Weight of the active part, at least 0. Defaults to `1.0`.
         beta: Weight of the passive part, at least 0. Defaults to `1.0`.
-        reduction: As in `keras.losses.Loss`. Defaults to
-            `"sum_over_batch_size"`.
-        name: Defaults to `"active_passive"`.
+        **kwargs: `reduction` and `name`, see `ClassificationLoss`.
 
     Raises:
         ValueError: If a part is no loss of this package, the parts differ in
@@ -48,49 +45,24 @@ class ActivePassive(ClassificationLoss):
           Labels", ICML 2020, arXiv 2006.13554
     """
 
-    def __init__(
-        self,
-        active,
-        passive,
-        alpha=1.0,
-        beta=1.0,
-        reduction="sum_over_batch_size",
-        name="active_passive",
-    ):
-        super().__init__(
-            reduction=reduction,
-            name=name,
-            **shared_settings(active=active, passive=passive),
-        )
-        self.active = active
-        self.passive = passive
+    hyperparameters = ("alpha", "beta")
+
+    def __init__(self, active, passive, alpha=1.0, beta=1.0, **kwargs):
+        super().__init__({"active": active, "passive": passive}, **kwargs)
         self.alpha = check_weight("alpha", alpha)
         self.beta = check_weight("beta", beta)
 
     def index_loss(self, labels, predictions):
-        return self.alpha * self.active.index_loss(
-            labels, predictions
-        ) + self.beta * self.passive.index_loss(labels, predictions)
+        return self._weighted(
+            self.active.index_loss(labels, predictions),
+            self.passive.index_loss(labels, predictions),
+        )
 
     def soft_loss(self, targets, predictions):
-        return self.alpha * self.active.soft_loss(
-            targets, predictions
-        ) + self.beta * self.passive.soft_loss(targets, predictions)
+        return self._weighted(
+            self.active.soft_loss(targets, predictions),
+            self.passive.soft_loss(targets, predictions),
+        )
 
-    def get_config(self):
-        return {
-            "active": keras.saving.serialize_keras_object(self.active),
-            "passive": keras.saving.serialize_keras_object(self.passive),
-            "alpha": self.alpha,
-            "beta": self.beta,
-            "reduction": self.reduction,
-            "name": self.name,
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        parts = {
-            part: keras.saving.deserialize_keras_object(config[part])
-            for part in ("active", "passive")
-        }
-        return cls(**{**config, **parts})
+    def _weighted(self, active, passive):
+        return self.number("alpha") * active + self.number("beta") * passive

@@ -30,13 +30,8 @@ class AGCE(PointwiseLoss):
     Args:
         a: Shift, above 0. Defaults to `0.6`, published for CIFAR-10.
         q: Exponent, above 0. Defaults to `0.6`, published for CIFAR-10.
-        from_logits: Whether predictions are logits. Defaults to `False`:
-            probabilities.
-        reduction: As in `keras.losses.Loss`. Defaults to
-            `"sum_over_batch_size"`.
-        name: Defaults to `"agce"`.
-        dtype: Dtype of the computation, at least float32. Defaults to `None`:
-            Keras's `floatx`.
+        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+            `ClassificationLoss`.
 
     Raises:
         ValueError: If `a` or `q` is not above 0.
@@ -52,26 +47,17 @@ class AGCE(PointwiseLoss):
           Labels", ICML 2021, arXiv 2106.03110
     """
 
-    def __init__(
-        self,
-        a=0.6,
-        q=0.6,
-        from_logits=False,
-        reduction="sum_over_batch_size",
-        name="agce",
-        dtype=None,
-    ):
-        super().__init__(
-            from_logits=from_logits, reduction=reduction, name=name, dtype=dtype
-        )
+    hyperparameters = ("a", "q")
+
+    def __init__(self, a=0.6, q=0.6, **kwargs):
+        super().__init__(**kwargs)
         self.a = check_positive("a", a)
         self.q = check_positive("q", q)
 
     def pointwise(self, predictions):
-        return -_power_difference(self.a + 1, -predictions.complements, self.q)
-
-    def get_config(self):
-        return {"a": self.a, "q": self.q, **super().get_config()}
+        return -_power_difference(
+            self.number("a") + 1, -predictions.complements, self.number("q")
+        )
 
 
 @keras.saving.register_keras_serializable(package="keras_arl")
@@ -91,13 +77,8 @@ class AUL(PointwiseLoss):
     Args:
         a: Shift, above 1. Defaults to `5.5`, published for CIFAR-10.
         q: Exponent, above 0. Defaults to `3.0`, published for CIFAR-10.
-        from_logits: Whether predictions are logits. Defaults to `False`:
-            probabilities.
-        reduction: As in `keras.losses.Loss`. Defaults to
-            `"sum_over_batch_size"`.
-        name: Defaults to `"aul"`.
-        dtype: Dtype of the computation, at least float32. Defaults to `None`:
-            Keras's `floatx`.
+        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+            `ClassificationLoss`.
 
     Raises:
         ValueError: If `a` is not above 1 or `q` not above 0.
@@ -113,26 +94,21 @@ class AUL(PointwiseLoss):
           Labels", ICML 2021, arXiv 2106.03110
     """
 
-    def __init__(
-        self,
-        a=5.5,
-        q=3.0,
-        from_logits=False,
-        reduction="sum_over_batch_size",
-        name="aul",
-        dtype=None,
-    ):
-        super().__init__(
-            from_logits=from_logits, reduction=reduction, name=name, dtype=dtype
-        )
+    # Of an `a` that is fed, `a - 1` would have few digits where it is small.
+    hyperparameters = ("q",)
+
+    def __init__(self, a=5.5, q=3.0, **kwargs):
+        super().__init__(**kwargs)
         self.a = check_number("a", a, "a number above 1", lambda x: x > 1)
         self.q = check_positive("q", q)
 
     def pointwise(self, predictions):
-        return _power_difference(self.a - 1, predictions.complements, self.q)
+        return _power_difference(
+            self.a - 1, predictions.complements, self.number("q")
+        )
 
     def get_config(self):
-        return {"a": self.a, "q": self.q, **super().get_config()}
+        return {"a": self.a, **super().get_config()}
 
 
 @keras.saving.register_keras_serializable(package="keras_arl")
@@ -150,13 +126,8 @@ class AEL(PointwiseLoss):
 
     Args:
         a: Scale, above 0. Defaults to `2.5`, published for CIFAR-10.
-        from_logits: Whether predictions are logits. Defaults to `False`:
-            probabilities.
-        reduction: As in `keras.losses.Loss`. Defaults to
-            `"sum_over_batch_size"`.
-        name: Defaults to `"ael"`.
-        dtype: Dtype of the computation, at least float32. Defaults to `None`:
-            Keras's `floatx`.
+        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+            `ClassificationLoss`.
 
     Raises:
         ValueError: If `a` is not above 0.
@@ -172,30 +143,34 @@ class AEL(PointwiseLoss):
           Labels", ICML 2021, arXiv 2106.03110
     """
 
-    def __init__(
-        self,
-        a=2.5,
-        from_logits=False,
-        reduction="sum_over_batch_size",
-        name="ael",
-        dtype=None,
-    ):
-        super().__init__(
-            from_logits=from_logits, reduction=reduction, name=name, dtype=dtype
-        )
+    hyperparameters = ("a",)
+
+    def __init__(self, a=2.5, **kwargs):
+        super().__init__(**kwargs)
         self.a = check_positive("a", a)
 
     def pointwise(self, predictions):
-        return ops.exp(-predictions.probabilities / self.a)
-
-    def get_config(self):
-        return {"a": self.a, **super().get_config()}
+        return ops.exp(-predictions.probabilities / self.number("a"))
 
 
 def _power_difference(base, x, q):
     """((base + x)^q - base^q) / q for |x| of at most 1."""
-    if q * math.log1p(1 / base) > _LARGE_EXPONENT:
-        return (ops.power(base + x, q) - base**q) / q
+    if isinstance(base, float) and isinstance(q, float):
+        is_large = q * math.log1p(1 / base) > _LARGE_EXPONENT
+        return (_plain_powers if is_large else _bounded_powers)(base, x, q)
+    base = ops.cast(base, x.dtype)
+    is_large = q * ops.log1p(1 / base) > _LARGE_EXPONENT
+    # Each branch at numbers at which its own gradient is finite.
+    plain = _plain_powers(base, x, ops.where(is_large, q, 1.0))
+    bounded = _bounded_powers(base, x, ops.where(is_large, 1.0, q))
+    return ops.where(is_large, plain, bounded)
+
+
+def _plain_powers(base, x, q):
+    return (ops.power(base + x, q) - base**q) / q
+
+
+def _bounded_powers(base, x, q):
     # Without cancellation for small x; bounded where base + x is 0.
     ratio = ops.maximum(x / base, keras.config.epsilon() - 1)
     return base**q * ops.expm1(q * ops.log1p(ratio)) / q

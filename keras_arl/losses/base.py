@@ -1,6 +1,11 @@
 """What every classification loss shares: labels, logits and dtype safety."""
 
+import inspect
+import re
+import warnings
+
 import keras
+import numpy as np
 from keras import ops
 
 from keras_arl.backend import is_traced
@@ -32,14 +37,39 @@ class ClassificationLoss(keras.losses.Loss):
     that the logged loss shows it and `keras.callbacks.TerminateOnNaN` stops.
     Masked or zero-weighted samples need a valid index too; use 0.
 
+    **Numbers that can be fed.** A class names those of its numbers that may
+    change once it is compiled: `hyperparameters = ("q",)`. Its constructor
+    assigns them, `self.q = q`, and its formula reads them by
+    `self.number("q")`, without a Python condition on the value. They are
+    constants until `hyper_variables` is called; from then on a compiled loss
+    reads variables, and `loss.q = 0.5` changes what it computes. A
+    `keras_arl.training.Trainer` compiles one program for all losses of a class
+    that differ in such numbers alone, if the class itself declares
+    `hyperparameters`, were it `()`: then all else that its losses differ in
+    must be in `get_config`, which adds the declared numbers by itself. A
+    subclass that declares nothing shares nothing.
+
     Args:
         from_logits: Whether predictions are logits. Defaults to `False`:
             class probabilities.
         reduction: As in `keras.losses.Loss`. Defaults to
             `"sum_over_batch_size"`.
-        name: Name of the loss.
-        dtype: Dtype of the computation. Defaults to `None`: Keras's `floatx`.
+        name: Name of the loss. Defaults to `None`: the class's in snake case.
+        dtype: Dtype of the computation, at least float32. Defaults to `None`:
+            Keras's `floatx`.
+
+    Example:
+
+    >>> loss = keras_arl.losses.GCE(q=0.7, from_logits=True)
+    >>> loss
+    GCE(q=0.7, from_logits=True)
+    >>> (variable,) = loss.hyper_variables()
+    >>> loss.q = 0.5
+    >>> float(variable)
+    0.5
     """
+
+    hyperparameters = ()
 
     def __init__(
         self,
@@ -49,9 +79,18 @@ class ClassificationLoss(keras.losses.Loss):
         dtype=None,
     ):
         super().__init__(
-            name=name, reduction=reduction, dtype=_at_least_float32(dtype)
+            name=name or _snake_case(type(self).__name__),
+            reduction=reduction,
+            dtype=_at_least_float32(dtype),
         )
         self.from_logits = from_logits
+        self._is_constant_of_a_trace = False
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        for name in cls.hyperparameters:
+            if not hasattr(cls, name):
+                setattr(cls, name, _Number(name))
 
     def call(self, y_true, y_pred):
         num_classes = _num_classes(y_pred)
@@ -78,12 +117,158 @@ class ClassificationLoss(keras.losses.Loss):
     def soft_loss(self, targets, predictions):
         raise NotImplementedError
 
-    def get_config(self):
+    @property
+    def parts(self):
+        """The losses that this one is made of, a dictionary by attribute."""
         return {
+            name: value
+            for name, value in vars(self).items()
+            if isinstance(value, ClassificationLoss)
+        }
+
+    def hyper_variables(self):
+        """The numbers that can be fed, as variables.
+
+        The first call makes them, of the parts of a composed loss too. It has
+        to come before the loss is compiled. On JAX a compiled function keeps,
+        as for every variable that it is not handed, the values it was traced
+        with; hand them in through a `keras.StatelessScope`.
+
+        Returns:
+            A list of non-trainable variables: those of `hyperparameters`, then
+            those of the parts.
+        """
+        for name in self.hyperparameters:
+            if not isinstance(vars(self)[name], keras.Variable):
+                self._make_variable(name, vars(self)[name])
+        variables = [vars(self)[name] for name in self.hyperparameters]
+        for part in self.parts.values():
+            variables += part.hyper_variables()
+        return variables
+
+    def hyper_values(self):
+        """The present values of `hyper_variables`, a list of NumPy arrays."""
+        values = [
+            np.asarray(ops.convert_to_numpy(vars(self)[name]), self.dtype)
+            for name in self.hyperparameters
+        ]
+        for part in self.parts.values():
+            values += part.hyper_values()
+        return values
+
+    def number(self, name):
+        """One of `hyperparameters` as a formula reads it.
+
+        Args:
+            name: Its name.
+
+        Returns:
+            A float; a tensor if there is a variable of it.
+        """
+        value = vars(self)[name]
+        if not isinstance(value, keras.Variable):
+            return value
+        value = ops.convert_to_tensor(value)
+        if keras.config.backend() == "jax" and not is_traced(value):
+            # Within `jax.jit`, what is computed from a constant is traced.
+            self._is_constant_of_a_trace |= is_traced(value + 0)
+        return value
+
+    def _make_variable(self, name, value):
+        vars(self)[name] = keras.Variable(
+            value, trainable=False, dtype=self.dtype, name=name
+        )
+
+    def get_config(self):
+        numbers = {name: getattr(self, name) for name in self.hyperparameters}
+        return {
+            **{
+                name: list(value) if isinstance(value, tuple) else value
+                for name, value in numbers.items()
+            },
             **super().get_config(),
             "from_logits": self.from_logits,
             "dtype": self.dtype,
         }
+
+    def __repr__(self):
+        name, parts = type(self).__name__, self.parts
+        try:
+            config = self.get_config()
+        except Exception:
+            # TensorFlow asks while it traces, when a variable has no value.
+            return f"{name}(...)"
+        defaults = ClassificationLoss(name=_snake_case(name)).get_config()
+        # Arrays would fill pages.
+        shown = {
+            key
+            for key, value in config.items()
+            if key not in defaults and not isinstance(value, list)
+        }
+        own = [
+            repr(parts[key]) if key in parts else f"{key}={config[key]!r}"
+            for key in inspect.signature(type(self)).parameters
+            if key in parts or key in shown
+        ]
+        shared = [
+            f"{key}={config[key]!r}"
+            for key, default in defaults.items()
+            if config.get(key, default) != default
+        ]
+        return f"{name}({', '.join(own + shared)})"
+
+
+class _Number:
+    """A number that can be fed, as an attribute: a float, or a tuple of them.
+
+    What it is made of, a float or a variable, is in the loss's `__dict__`.
+    """
+
+    def __init__(self, name):
+        self._name = name
+
+    def __get__(self, loss, owner=None):
+        if loss is None:
+            return self
+        try:
+            value = vars(loss)[self._name]
+        except KeyError:
+            raise AttributeError(self._name) from None
+        return floats(value) if isinstance(value, keras.Variable) else value
+
+    def __set__(self, loss, value):
+        variable = vars(loss).get(self._name)
+        if not isinstance(variable, keras.Variable):
+            vars(loss)[self._name] = value
+            return
+        variable.assign(value)
+        warn_if_constant_of_a_trace(loss)
+
+
+def floats(variable):
+    """The value of a variable, a float or a tuple of them."""
+    # The shortest decimal that names the stored float32: 0.1, not
+    # 0.10000000149011612.
+    values = [float(str(x)) for x in np.ravel(ops.convert_to_numpy(variable))]
+    return tuple(values) if len(variable.shape) else values[0]
+
+
+def warn_if_constant_of_a_trace(loss):
+    """Warns that a function of JAX keeps the numbers it was traced with."""
+    if loss._is_constant_of_a_trace:
+        loss._is_constant_of_a_trace = False
+        warnings.warn(
+            "This loss was traced by `jax.jit` with its numbers as constants; "
+            "that compiled function keeps the old ones. Compile the model "
+            "again, or pass `loss.hyper_variables()` as inputs through "
+            "`keras.StatelessScope`.",
+            stacklevel=3,
+        )
+
+
+def _snake_case(name):
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def _at_least_float32(dtype):

@@ -5,7 +5,6 @@ from keras import ops
 
 from keras_arl.checks import check_fraction
 from keras_arl.losses.base import ClassificationLoss
-from keras_arl.losses.cross_entropy import CrossEntropy
 
 
 class _Bootstrapping(ClassificationLoss):
@@ -14,25 +13,21 @@ class _Bootstrapping(ClassificationLoss):
     def __init__(self, beta, **kwargs):
         super().__init__(**kwargs)
         self.beta = check_fraction("beta", beta)
-        self._cross_entropy = CrossEntropy()
 
     def own_loss(self, predictions):
         raise NotImplementedError
 
     def index_loss(self, labels, predictions):
-        loss = self._cross_entropy.index_loss(labels, predictions)
-        return self._mixed(loss, predictions)
+        labelled = predictions.of_labelled(labels).log_probabilities
+        return self._mixed(labelled, predictions)
 
     def soft_loss(self, targets, predictions):
-        loss = self._cross_entropy.soft_loss(targets, predictions)
-        return self._mixed(loss, predictions)
+        labelled = ops.sum(targets * predictions.log_probabilities, axis=-1)
+        return self._mixed(labelled, predictions)
 
-    def _mixed(self, loss, predictions):
-        own = self.own_loss(predictions)
-        return self.beta * loss + (1 - self.beta) * own
-
-    def get_config(self):
-        return {"beta": self.beta, **super().get_config()}
+    def _mixed(self, labelled, predictions):
+        beta = self.number("beta")
+        return (1 - beta) * self.own_loss(predictions) - beta * labelled
 
 
 @keras.saving.register_keras_serializable(package="keras_arl")
@@ -51,13 +46,8 @@ class SoftBootstrapping(_Bootstrapping):
     Args:
         beta: Weight of the label, in [0, 1]. Defaults to `0.95`, the
             published value.
-        from_logits: Whether predictions are logits. Defaults to `False`:
-            probabilities.
-        reduction: As in `keras.losses.Loss`. Defaults to
-            `"sum_over_batch_size"`.
-        name: Defaults to `"soft_bootstrapping"`.
-        dtype: Dtype of the computation, at least float32. Defaults to `None`:
-            Keras's `floatx`.
+        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+            `ClassificationLoss`.
 
     Raises:
         ValueError: If `beta` is outside [0, 1].
@@ -73,21 +63,10 @@ class SoftBootstrapping(_Bootstrapping):
           Bootstrapping", ICLR 2015 workshop, arXiv 1412.6596
     """
 
-    def __init__(
-        self,
-        beta=0.95,
-        from_logits=False,
-        reduction="sum_over_batch_size",
-        name="soft_bootstrapping",
-        dtype=None,
-    ):
-        super().__init__(
-            beta,
-            from_logits=from_logits,
-            reduction=reduction,
-            name=name,
-            dtype=dtype,
-        )
+    hyperparameters = ("beta",)
+
+    def __init__(self, beta=0.95, **kwargs):
+        super().__init__(beta, **kwargs)
 
     def own_loss(self, predictions):
         return -ops.sum(
@@ -108,13 +87,8 @@ class HardBootstrapping(_Bootstrapping):
     Args:
         beta: Weight of the label, in [0, 1]. Defaults to `0.8`, the published
             value.
-        from_logits: Whether predictions are logits. Defaults to `False`:
-            probabilities.
-        reduction: As in `keras.losses.Loss`. Defaults to
-            `"sum_over_batch_size"`.
-        name: Defaults to `"hard_bootstrapping"`.
-        dtype: Dtype of the computation, at least float32. Defaults to `None`:
-            Keras's `floatx`.
+        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+            `ClassificationLoss`.
 
     Raises:
         ValueError: If `beta` is outside [0, 1].
@@ -130,21 +104,10 @@ class HardBootstrapping(_Bootstrapping):
           Bootstrapping", ICLR 2015 workshop, arXiv 1412.6596
     """
 
-    def __init__(
-        self,
-        beta=0.8,
-        from_logits=False,
-        reduction="sum_over_batch_size",
-        name="hard_bootstrapping",
-        dtype=None,
-    ):
-        super().__init__(
-            beta,
-            from_logits=from_logits,
-            reduction=reduction,
-            name=name,
-            dtype=dtype,
-        )
+    hyperparameters = ("beta",)
+
+    def __init__(self, beta=0.8, **kwargs):
+        super().__init__(beta, **kwargs)
 
     def own_loss(self, predictions):
         return -ops.max(predictions.log_probabilities, axis=-1)

@@ -1,21 +1,50 @@
 """What losses that are made of losses share."""
 
+import keras
+
 from keras_arl.losses.base import ClassificationLoss
 
 
-def shared_settings(**parts):
-    """What the parts of a composed loss have to agree on.
+class ComposedLoss(ClassificationLoss):
+    """Base of the losses that are made of losses.
+
+    The parts' `from_logits` and `dtype` hold, on which they must agree.
 
     Args:
-        **parts: Losses of this package by the name of the argument that they
-            came as.
-
-    Returns:
-        A dictionary with the `from_logits` and the `dtype` of all parts.
+        parts: Losses of this package by the name of the argument that they
+            came as, which becomes the attribute's.
+        **kwargs: `reduction` and `name`, see `ClassificationLoss`.
 
     Raises:
-        ValueError: If one is no loss of this package, or they differ.
+        ValueError: If a part is no loss of this package, or they differ.
     """
+
+    def __init__(self, parts, **kwargs):
+        super().__init__(**kwargs, **_shared_settings(parts))
+        vars(self).update(parts)
+
+    def get_config(self):
+        config = super().get_config()
+        del config["from_logits"], config["dtype"]
+        parts = {
+            name: keras.saving.serialize_keras_object(part)
+            for name, part in self.parts.items()
+        }
+        return {**parts, **config}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(
+            **{
+                name: keras.saving.deserialize_keras_object(value)
+                if isinstance(value, dict)
+                else value
+                for name, value in config.items()
+            }
+        )
+
+
+def _shared_settings(parts):
     for name, part in parts.items():
         if not isinstance(part, ClassificationLoss):
             raise ValueError(

@@ -48,13 +48,8 @@ class ForwardCorrection(_Correction):
 
     Args:
         transition: Transition matrix of shape `(C, C)`, rows summing to 1.
-        from_logits: Whether predictions are logits. Defaults to `False`:
-            probabilities.
-        reduction: As in `keras.losses.Loss`. Defaults to
-            `"sum_over_batch_size"`.
-        name: Defaults to `"forward_correction"`.
-        dtype: Dtype of the computation, at least float32. Defaults to `None`:
-            Keras's `floatx`.
+        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+            `ClassificationLoss`.
 
     Raises:
         ValueError: If the matrix is not row-stochastic; when called, if it
@@ -71,22 +66,6 @@ class ForwardCorrection(_Correction):
         - Patrini et al., "Making Deep Neural Networks Robust to Label Noise: a
           Loss Correction Approach", CVPR 2017, arXiv 1609.03683
     """
-
-    def __init__(
-        self,
-        transition,
-        from_logits=False,
-        reduction="sum_over_batch_size",
-        name="forward_correction",
-        dtype=None,
-    ):
-        super().__init__(
-            transition,
-            from_logits=from_logits,
-            reduction=reduction,
-            name=name,
-            dtype=dtype,
-        )
 
     def index_loss(self, labels, predictions):
         columns = self._row_per_label(self.transition.T, predictions)
@@ -118,13 +97,8 @@ class BackwardCorrection(_Correction):
     Args:
         transition: Invertible transition matrix of shape `(C, C)`, rows
             summing to 1.
-        from_logits: Whether predictions are logits. Defaults to `False`:
-            probabilities.
-        reduction: As in `keras.losses.Loss`. Defaults to
-            `"sum_over_batch_size"`.
-        name: Defaults to `"backward_correction"`.
-        dtype: Dtype of the computation, at least float32. Defaults to `None`:
-            Keras's `floatx`.
+        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+            `ClassificationLoss`.
 
     Raises:
         ValueError: If the matrix is not row-stochastic or has no inverse;
@@ -142,21 +116,8 @@ class BackwardCorrection(_Correction):
           Loss Correction Approach", CVPR 2017, arXiv 1609.03683
     """
 
-    def __init__(
-        self,
-        transition,
-        from_logits=False,
-        reduction="sum_over_batch_size",
-        name="backward_correction",
-        dtype=None,
-    ):
-        super().__init__(
-            transition,
-            from_logits=from_logits,
-            reduction=reduction,
-            name=name,
-            dtype=dtype,
-        )
+    def __init__(self, transition, **kwargs):
+        super().__init__(transition, **kwargs)
         condition = np.linalg.cond(self.transition)
         if not condition < 1e6:
             raise ValueError(

@@ -25,13 +25,8 @@ class CrossEntropy(ClassificationLoss):
         label_smoothing: Share s of the label that is spread evenly over all
             classes, in [0, 1]. Defaults to `0.0`; `0.1` is the published one
             (`keras_arl.losses.get("label_smoothing")`).
-        from_logits: Whether predictions are logits. Defaults to `False`:
-            probabilities.
-        reduction: As in `keras.losses.Loss`. Defaults to
-            `"sum_over_batch_size"`.
-        name: Defaults to `"cross_entropy"`.
-        dtype: Dtype of the computation, at least float32. Defaults to `None`:
-            Keras's `floatx`.
+        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+            `ClassificationLoss`.
 
     Raises:
         ValueError: If `label_smoothing` is outside [0, 1].
@@ -47,17 +42,11 @@ class CrossEntropy(ClassificationLoss):
           Vision", CVPR 2016, arXiv 1512.00567
     """
 
-    def __init__(
-        self,
-        label_smoothing=0.0,
-        from_logits=False,
-        reduction="sum_over_batch_size",
-        name="cross_entropy",
-        dtype=None,
-    ):
-        super().__init__(
-            from_logits=from_logits, reduction=reduction, name=name, dtype=dtype
-        )
+    # Whether there is any smoothing decides what is computed at all.
+    hyperparameters = ()
+
+    def __init__(self, label_smoothing=0.0, **kwargs):
+        super().__init__(**kwargs)
         self.label_smoothing = check_fraction(
             "label_smoothing", label_smoothing
         )

@@ -24,13 +24,8 @@ class Focal(PointwiseLoss):
         gamma: Focus on what is not learned yet, at least 0; 0 is
             cross-entropy. Defaults to `2.0`. The comparisons of robust losses
             use 0.5.
-        from_logits: Whether predictions are logits. Defaults to `False`:
-            probabilities.
-        reduction: As in `keras.losses.Loss`. Defaults to
-            `"sum_over_batch_size"`.
-        name: Defaults to `"focal"`.
-        dtype: Dtype of the computation, at least float32. Defaults to `None`:
-            Keras's `floatx`.
+        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+            `ClassificationLoss`.
 
     Raises:
         ValueError: If `gamma` is negative.
@@ -46,24 +41,14 @@ class Focal(PointwiseLoss):
           arXiv 1708.02002
     """
 
-    def __init__(
-        self,
-        gamma=2.0,
-        from_logits=False,
-        reduction="sum_over_batch_size",
-        name="focal",
-        dtype=None,
-    ):
-        super().__init__(
-            from_logits=from_logits, reduction=reduction, name=name, dtype=dtype
-        )
+    hyperparameters = ("gamma",)
+
+    def __init__(self, gamma=2.0, **kwargs):
+        super().__init__(**kwargs)
         self.gamma = check_weight("gamma", gamma)
 
     def pointwise(self, predictions):
-        return focal(predictions, self.gamma)
-
-    def get_config(self):
-        return {"gamma": self.gamma, **super().get_config()}
+        return focal(predictions, self.number("gamma"))
 
 
 def focal(predictions, gamma):

@@ -23,13 +23,8 @@ class GCE(PointwiseLoss):
 
     Args:
         q: Robustness, in (0, 1]. Defaults to `0.7`, the published value.
-        from_logits: Whether predictions are logits. Defaults to `False`:
-            probabilities.
-        reduction: As in `keras.losses.Loss`. Defaults to
-            `"sum_over_batch_size"`.
-        name: Defaults to `"gce"`.
-        dtype: Dtype of the computation, at least float32. Defaults to `None`:
-            Keras's `floatx`.
+        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+            `ClassificationLoss`.
 
     Raises:
         ValueError: If `q` is outside (0, 1].
@@ -45,24 +40,14 @@ class GCE(PointwiseLoss):
           Neural Networks with Noisy Labels", NeurIPS 2018, arXiv 1805.07836
     """
 
-    def __init__(
-        self,
-        q=0.7,
-        from_logits=False,
-        reduction="sum_over_batch_size",
-        name="gce",
-        dtype=None,
-    ):
-        super().__init__(
-            from_logits=from_logits, reduction=reduction, name=name, dtype=dtype
-        )
+    hyperparameters = ("q",)
+
+    def __init__(self, q=0.7, **kwargs):
+        super().__init__(**kwargs)
         self.q = _check_q(q)
 
     def pointwise(self, predictions):
-        return _gce(predictions.log_probabilities, self.q)
-
-    def get_config(self):
-        return {"q": self.q, **super().get_config()}
+        return _gce(predictions.log_probabilities, self.number("q"))
 
 
 @keras.saving.register_keras_serializable(package="keras_arl")
@@ -84,13 +69,8 @@ class TruncatedGCE(PointwiseLoss):
         q: Robustness, in (0, 1]. Defaults to `0.7`, the published value.
         k: Probability below which a sample is left out, in (0, 1). Defaults
             to `0.5`, the published value.
-        from_logits: Whether predictions are logits. Defaults to `False`:
-            probabilities.
-        reduction: As in `keras.losses.Loss`. Defaults to
-            `"sum_over_batch_size"`.
-        name: Defaults to `"truncated_gce"`.
-        dtype: Dtype of the computation, at least float32. Defaults to `None`:
-            Keras's `floatx`.
+        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+            `ClassificationLoss`.
 
     Raises:
         ValueError: If `q` or `k` is out of range.
@@ -106,27 +86,18 @@ class TruncatedGCE(PointwiseLoss):
           Neural Networks with Noisy Labels", NeurIPS 2018, arXiv 1805.07836
     """
 
-    def __init__(
-        self,
-        q=0.7,
-        k=0.5,
-        from_logits=False,
-        reduction="sum_over_batch_size",
-        name="truncated_gce",
-        dtype=None,
-    ):
-        super().__init__(
-            from_logits=from_logits, reduction=reduction, name=name, dtype=dtype
-        )
+    hyperparameters = ("q", "k")
+
+    def __init__(self, q=0.7, k=0.5, **kwargs):
+        super().__init__(**kwargs)
         self.q = _check_q(q)
         self.k = check_number("k", k, "a number in (0, 1)", lambda x: 0 < x < 1)
 
     def pointwise(self, predictions):
-        log_p = ops.maximum(predictions.log_probabilities, math.log(self.k))
-        return _gce(log_p, self.q)
-
-    def get_config(self):
-        return {"q": self.q, "k": self.k, **super().get_config()}
+        k = self.number("k")
+        log_k = math.log(k) if isinstance(k, float) else ops.log(k)
+        log_p = ops.maximum(predictions.log_probabilities, log_k)
+        return _gce(log_p, self.number("q"))
 
 
 def _gce(log_probabilities, q):

@@ -23,13 +23,8 @@ class MAE(PointwiseLoss):
     divides it by the number of classes.
 
     Args:
-        from_logits: Whether predictions are logits. Defaults to `False`:
-            probabilities.
-        reduction: As in `keras.losses.Loss`. Defaults to
-            `"sum_over_batch_size"`.
-        name: Defaults to `"mae"`.
-        dtype: Dtype of the computation, at least float32. Defaults to `None`:
-            Keras's `floatx`.
+        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+            `ClassificationLoss`.
 
     Example:
 
@@ -42,16 +37,7 @@ class MAE(PointwiseLoss):
           Deep Neural Networks", AAAI 2017, arXiv 1712.09482
     """
 
-    def __init__(
-        self,
-        from_logits=False,
-        reduction="sum_over_batch_size",
-        name="mae",
-        dtype=None,
-    ):
-        super().__init__(
-            from_logits=from_logits, reduction=reduction, name=name, dtype=dtype
-        )
+    hyperparameters = ()
 
     def pointwise(self, predictions):
         return 2 * predictions.complements

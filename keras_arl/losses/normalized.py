@@ -34,13 +34,8 @@ class NCE(_Normalized):
     `ActivePassive`.
 
     Args:
-        from_logits: Whether predictions are logits. Defaults to `False`:
-            probabilities.
-        reduction: As in `keras.losses.Loss`. Defaults to
-            `"sum_over_batch_size"`.
-        name: Defaults to `"nce"`.
-        dtype: Dtype of the computation, at least float32. Defaults to `None`:
-            Keras's `floatx`.
+        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+            `ClassificationLoss`.
 
     Example:
 
@@ -53,16 +48,7 @@ class NCE(_Normalized):
           Labels", ICML 2020, arXiv 2006.13554
     """
 
-    def __init__(
-        self,
-        from_logits=False,
-        reduction="sum_over_batch_size",
-        name="nce",
-        dtype=None,
-    ):
-        super().__init__(
-            from_logits=from_logits, reduction=reduction, name=name, dtype=dtype
-        )
+    hyperparameters = ()
 
     def pointwise(self, predictions):
         return -predictions.log_probabilities
@@ -85,13 +71,8 @@ class NFL(_Normalized):
     Args:
         gamma: Focus on what is not learned yet, at least 0; 0 is `NCE`.
             Defaults to `0.5`, the published value.
-        from_logits: Whether predictions are logits. Defaults to `False`:
-            probabilities.
-        reduction: As in `keras.losses.Loss`. Defaults to
-            `"sum_over_batch_size"`.
-        name: Defaults to `"nfl"`.
-        dtype: Dtype of the computation, at least float32. Defaults to `None`:
-            Keras's `floatx`.
+        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+            `ClassificationLoss`.
 
     Raises:
         ValueError: If `gamma` is negative.
@@ -107,21 +88,11 @@ class NFL(_Normalized):
           Labels", ICML 2020, arXiv 2006.13554
     """
 
-    def __init__(
-        self,
-        gamma=0.5,
-        from_logits=False,
-        reduction="sum_over_batch_size",
-        name="nfl",
-        dtype=None,
-    ):
-        super().__init__(
-            from_logits=from_logits, reduction=reduction, name=name, dtype=dtype
-        )
+    hyperparameters = ("gamma",)
+
+    def __init__(self, gamma=0.5, **kwargs):
+        super().__init__(**kwargs)
         self.gamma = check_weight("gamma", gamma)
 
     def pointwise(self, predictions):
-        return focal(predictions, self.gamma)
-
-    def get_config(self):
-        return {"gamma": self.gamma, **super().get_config()}
+        return focal(predictions, self.number("gamma"))

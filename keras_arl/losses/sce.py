@@ -6,7 +6,6 @@ from keras import ops
 from keras_arl.checks import check_number
 from keras_arl.checks import check_weight
 from keras_arl.losses.base import ClassificationLoss
-from keras_arl.losses.cross_entropy import CrossEntropy
 from keras_arl.losses.pointwise import PointwiseLoss
 
 # A label of at most this size counts as 0, of which the logarithm is A.
@@ -29,13 +28,8 @@ class RCE(PointwiseLoss):
     Args:
         log_zero: A, a number below 0. Defaults to `-4.0`, as published. The
             authors' programs clip labels at 1e-4, which is A = -9.21.
-        from_logits: Whether predictions are logits. Defaults to `False`:
-            probabilities.
-        reduction: As in `keras.losses.Loss`. Defaults to
-            `"sum_over_batch_size"`.
-        name: Defaults to `"rce"`.
-        dtype: Dtype of the computation, at least float32. Defaults to `None`:
-            Keras's `floatx`.
+        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+            `ClassificationLoss`.
 
     Raises:
         ValueError: If `log_zero` is not below 0.
@@ -51,33 +45,17 @@ class RCE(PointwiseLoss):
           Labels", ICCV 2019, arXiv 1908.06112
     """
 
-    def __init__(
-        self,
-        log_zero=-4.0,
-        from_logits=False,
-        reduction="sum_over_batch_size",
-        name="rce",
-        dtype=None,
-    ):
-        super().__init__(
-            from_logits=from_logits, reduction=reduction, name=name, dtype=dtype
-        )
+    hyperparameters = ("log_zero",)
+
+    def __init__(self, log_zero=-4.0, **kwargs):
+        super().__init__(**kwargs)
         self.log_zero = _check_log_zero(log_zero)
 
     def pointwise(self, predictions):
-        return -self.log_zero * predictions.complements
+        return -self.number("log_zero") * predictions.complements
 
     def soft_loss(self, targets, predictions):
-        log_targets = ops.where(
-            targets > _SMALLEST_TARGET,
-            ops.log(ops.maximum(targets, _SMALLEST_TARGET)),
-            self.log_zero,
-        )
-        log_targets = ops.maximum(log_targets, self.log_zero)
-        return -ops.sum(predictions.probabilities * log_targets, axis=-1)
-
-    def get_config(self):
-        return {"log_zero": self.log_zero, **super().get_config()}
+        return _soft_reverse(targets, predictions, self.number("log_zero"))
 
 
 @keras.saving.register_keras_serializable(package="keras_arl")
@@ -96,13 +74,8 @@ class SCE(ClassificationLoss):
         beta: Weight of the reverse cross-entropy, at least 0. Defaults to
             `1.0`, published for CIFAR-10; 0.1 for CIFAR-100.
         log_zero: A of the reverse cross-entropy, below 0. Defaults to `-4.0`.
-        from_logits: Whether predictions are logits. Defaults to `False`:
-            probabilities.
-        reduction: As in `keras.losses.Loss`. Defaults to
-            `"sum_over_batch_size"`.
-        name: Defaults to `"sce"`.
-        dtype: Dtype of the computation, at least float32. Defaults to `None`:
-            Keras's `floatx`.
+        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+            `ClassificationLoss`.
 
     Raises:
         ValueError: If a weight is negative or `log_zero` is not below 0.
@@ -118,41 +91,38 @@ class SCE(ClassificationLoss):
           Labels", ICCV 2019, arXiv 1908.06112
     """
 
-    def __init__(
-        self,
-        alpha=0.1,
-        beta=1.0,
-        log_zero=-4.0,
-        from_logits=False,
-        reduction="sum_over_batch_size",
-        name="sce",
-        dtype=None,
-    ):
-        super().__init__(
-            from_logits=from_logits, reduction=reduction, name=name, dtype=dtype
-        )
+    hyperparameters = ("alpha", "beta", "log_zero")
+
+    def __init__(self, alpha=0.1, beta=1.0, log_zero=-4.0, **kwargs):
+        super().__init__(**kwargs)
         self.alpha = check_weight("alpha", alpha)
         self.beta = check_weight("beta", beta)
-        self._forward = CrossEntropy()
-        self._reverse = RCE(log_zero)
+        self.log_zero = _check_log_zero(log_zero)
 
     def index_loss(self, labels, predictions):
-        return self.alpha * self._forward.index_loss(
-            labels, predictions
-        ) + self.beta * self._reverse.index_loss(labels, predictions)
+        labelled = predictions.of_labelled(labels)
+        reverse = -self.number("log_zero") * labelled.complements
+        return self._weighted(-labelled.log_probabilities, reverse)
 
     def soft_loss(self, targets, predictions):
-        return self.alpha * self._forward.soft_loss(
-            targets, predictions
-        ) + self.beta * self._reverse.soft_loss(targets, predictions)
+        forward = -ops.sum(targets * predictions.log_probabilities, axis=-1)
+        log_zero = self.number("log_zero")
+        return self._weighted(
+            forward, _soft_reverse(targets, predictions, log_zero)
+        )
 
-    def get_config(self):
-        return {
-            "alpha": self.alpha,
-            "beta": self.beta,
-            "log_zero": self._reverse.log_zero,
-            **super().get_config(),
-        }
+    def _weighted(self, forward, reverse):
+        return self.number("alpha") * forward + self.number("beta") * reverse
+
+
+def _soft_reverse(targets, predictions, log_zero):
+    log_targets = ops.where(
+        targets > _SMALLEST_TARGET,
+        ops.log(ops.maximum(targets, _SMALLEST_TARGET)),
+        log_zero,
+    )
+    log_targets = ops.maximum(log_targets, log_zero)
+    return -ops.sum(predictions.probabilities * log_targets, axis=-1)
 
 
 def _check_log_zero(log_zero):

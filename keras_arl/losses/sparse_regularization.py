@@ -6,13 +6,13 @@ from keras import ops
 from keras_arl.checks import check_number
 from keras_arl.checks import check_positive
 from keras_arl.checks import check_weight
-from keras_arl.losses.base import ClassificationLoss
-from keras_arl.losses.composition import shared_settings
+from keras_arl.losses.base import floats
+from keras_arl.losses.composition import ComposedLoss
 from keras_arl.losses.predictions import Logits
 
 
 @keras.saving.register_keras_serializable(package="keras_arl")
-class SparseRegularization(ClassificationLoss):
+class SparseRegularization(ComposedLoss):
     """Sparse regularisation of a loss: predictions are driven to one-hot.
 
     With z the logits (the logarithm of the probabilities, where the model
@@ -38,9 +38,7 @@ class SparseRegularization(ClassificationLoss):
             CIFAR-10.
         weight: Weight of the norm in the first epoch, at least 0. Defaults to
             `1.2`, published for CIFAR-10.
-        reduction: As in `keras.losses.Loss`. Defaults to
-            `"sum_over_batch_size"`.
-        name: Defaults to `"sparse_regularization"`.
+        **kwargs: `reduction` and `name`, see `ClassificationLoss`.
 
     Raises:
         ValueError: If `loss` is no loss of this package or a number is out of
@@ -59,25 +57,20 @@ class SparseRegularization(ClassificationLoss):
           ICCV 2021, arXiv 2108.00192
     """
 
-    def __init__(
-        self,
-        loss,
-        temperature=0.5,
-        p=0.1,
-        weight=1.2,
-        reduction="sum_over_batch_size",
-        name="sparse_regularization",
-    ):
-        super().__init__(
-            reduction=reduction, name=name, **shared_settings(loss=loss)
-        )
-        self.loss = loss
+    hyperparameters = ("temperature", "p", "weight")
+
+    def __init__(self, loss, temperature=0.5, p=0.1, weight=1.2, **kwargs):
+        super().__init__({"loss": loss}, **kwargs)
         self.temperature = check_positive("temperature", temperature)
         self.p = check_positive("p", p)
-        self.weight = check_weight("weight", weight)
-        self._current_weight = keras.Variable(
-            self.weight, trainable=False, dtype=self.dtype, name="weight"
-        )
+        self._first_weight = check_weight("weight", weight)
+        # A variable from the start, for a schedule.
+        self._make_variable("weight", self._first_weight)
+
+    @property
+    def weight(self):
+        """The weight of the first epoch, a float."""
+        return self._first_weight
 
     @property
     def current_weight(self):
@@ -86,40 +79,28 @@ class SparseRegularization(ClassificationLoss):
         On JAX a compiled model keeps the weight that it was traced with until
         it is compiled again; `SparseRegularizationSchedule` does that.
         """
-        return float(ops.convert_to_numpy(self._current_weight))
+        return floats(vars(self)["weight"])
 
     @current_weight.setter
     def current_weight(self, weight):
-        self._current_weight.assign(check_weight("weight", weight))
+        vars(self)["weight"].assign(check_weight("weight", weight))
 
     def index_loss(self, labels, predictions):
-        sharpened = Logits(predictions.logits / self.temperature)
+        sharpened = self._sharpened(predictions)
         loss = self.loss.index_loss(labels, sharpened)
         return loss + self._penalty(sharpened)
 
     def soft_loss(self, targets, predictions):
-        sharpened = Logits(predictions.logits / self.temperature)
+        sharpened = self._sharpened(predictions)
         loss = self.loss.soft_loss(targets, sharpened)
         return loss + self._penalty(sharpened)
 
+    def _sharpened(self, predictions):
+        return Logits(predictions.logits / self.number("temperature"))
+
     def _penalty(self, predictions):
-        powers = ops.exp(self.p * predictions.log_probabilities)
-        return self._current_weight * ops.sum(powers, axis=-1)
-
-    def get_config(self):
-        return {
-            "loss": keras.saving.serialize_keras_object(self.loss),
-            "temperature": self.temperature,
-            "p": self.p,
-            "weight": self.weight,
-            "reduction": self.reduction,
-            "name": self.name,
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        loss = keras.saving.deserialize_keras_object(config["loss"])
-        return cls(**{**config, "loss": loss})
+        powers = ops.exp(self.number("p") * predictions.log_probabilities)
+        return self.number("weight") * ops.sum(powers, axis=-1)
 
 
 class SparseRegularizationSchedule(keras.callbacks.Callback):

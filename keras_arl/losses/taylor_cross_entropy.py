@@ -21,13 +21,8 @@ class TaylorCrossEntropy(PointwiseLoss):
 
     Args:
         order: Number of terms t, an integer of at least 1. Defaults to `2`.
-        from_logits: Whether predictions are logits. Defaults to `False`:
-            probabilities.
-        reduction: As in `keras.losses.Loss`. Defaults to
-            `"sum_over_batch_size"`.
-        name: Defaults to `"taylor_cross_entropy"`.
-        dtype: Dtype of the computation, at least float32. Defaults to `None`:
-            Keras's `floatx`.
+        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+            `ClassificationLoss`.
 
     Raises:
         ValueError: If `order` is not an integer of at least 1.
@@ -43,17 +38,10 @@ class TaylorCrossEntropy(PointwiseLoss):
           IJCAI 2020
     """
 
-    def __init__(
-        self,
-        order=2,
-        from_logits=False,
-        reduction="sum_over_batch_size",
-        name="taylor_cross_entropy",
-        dtype=None,
-    ):
-        super().__init__(
-            from_logits=from_logits, reduction=reduction, name=name, dtype=dtype
-        )
+    hyperparameters = ()
+
+    def __init__(self, order=2, **kwargs):
+        super().__init__(**kwargs)
         self.order = int(
             check_number(
                 "order",

@@ -6,8 +6,7 @@ import weakref
 
 import keras
 
-from keras_arl.losses import ARL
-from keras_arl.losses import TaylorLoss
+from keras_arl.losses import ClassificationLoss
 
 
 def program_key(task, loss):
@@ -20,8 +19,8 @@ def program_key(task, loss):
     Returns:
         A tuple; equal for tasks of one `architecture` that differ in the values
         of their data, in seeds, in the learning rate or in the number of epochs
-        alone, and for losses that differ in the coefficients of a `TaylorLoss`
-        alone.
+        alone, and for losses that differ in the numbers alone that their class
+        declares (`keras_arl.losses.ClassificationLoss`).
     """
     architecture = task.architecture
     if architecture is None:
@@ -45,46 +44,66 @@ def can_be_key(loss):
 def own_copy(loss):
     """The loss that a program is compiled with.
 
-    Of losses that share a program it is a copy, which gets the values of each.
+    Of losses that share a program it is a copy, whose numbers are variables
+    that get the values of each.
     """
-    if _shares_programs(loss):
-        return type(loss).from_config(loss.get_config())
-    return loss
+    if not _shares_programs(loss):
+        return loss
+    own = type(loss).from_config(loss.get_config())
+    assign_loss(own, loss)
+    return own
 
 
 def assign_loss(own, loss):
-    """Gives the program's own loss the coefficients of another."""
-    if own is not loss and _shares_programs(loss):
-        own.assign(loss.coefficients, loss.center)
+    """Gives the program's own loss the numbers of another."""
+    if own is not loss:
+        for variable, value in zip(
+            own.hyper_variables(), loss.hyper_values(), strict=True
+        ):
+            variable.assign(value)
 
 
-def loss_variables(loss):
-    """All variables of a loss and of the losses that it is made of, a list."""
+def loss_variables(own):
+    """The variables of a program's own loss and of its parts, a list."""
+    if _shares_programs(own):
+        return own.hyper_variables()
+    return _present_variables(own)
+
+
+def loss_values(loss):
+    """What `loss_variables` are to be for a loss, a list of arrays."""
+    if _shares_programs(loss):
+        return loss.hyper_values()
+    return [keras.ops.convert_to_numpy(v) for v in _present_variables(loss)]
+
+
+def _present_variables(loss):
     variables = []
     for value in vars(loss).values():
         if isinstance(value, keras.Variable):
             variables.append(value)
         elif isinstance(value, keras.losses.Loss):
-            variables += loss_variables(value)
+            variables += _present_variables(value)
     return variables
 
 
-def loss_values(loss):
-    """The values of `loss_variables`, a list of arrays."""
-    return [keras.ops.convert_to_numpy(v) for v in loss_variables(loss)]
-
-
 def _shares_programs(loss):
-    # Whose configuration is known to be complete; that of another loss need
-    # not tell one instance from the next.
-    return type(loss) in (TaylorLoss, ARL)
+    # Whose configuration is known to be complete; that of another loss, such
+    # as one of a subclass, need not tell one instance from the next.
+    return (
+        isinstance(loss, ClassificationLoss)
+        and "hyperparameters" in vars(type(loss))
+        and all(map(_shares_programs, loss.parts.values()))
+    )
 
 
 def _loss_key(loss):
     if not _shares_programs(loss):
         return loss
-    config = {**loss.get_config(), "coefficients": None, "center": None}
-    return type(loss), _text(config)
+    parts = loss.parts
+    fed = {*loss.hyperparameters, *parts}
+    config = {k: v for k, v in loss.get_config().items() if k not in fed}
+    return type(loss), _text(config), *map(_loss_key, parts.values())
 
 
 def _optimizer(task):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_arl.training import fitting
+from keras_arl.training import keys
 
 
 class PlainTrainer:
@@ -61,7 +62,9 @@ class PlainTrainer:
         """
         last_epochs = fitting.checked_last_epochs(last_epochs, task.epochs)
         data = fitting.data_of(task)
-        model = fitting.compiled_model(task, loss)
+        # Numbers that are fed elsewhere are variables here, too: a compiler
+        # rounds what it computes from constants otherwise.
+        model = fitting.compiled_model(task, keys.own_copy(loss))
         return fitting.fit(model, data, task.epochs, last_epochs)
 
     def evaluate_all(self, task, losses, last_epochs=1):

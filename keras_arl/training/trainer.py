@@ -26,9 +26,11 @@ class Trainer:
     """Trains models of tasks and reuses what it compiled.
 
     Labels, images, initial weights, the optimizer's state, its learning rate
-    and the coefficients of a `TaylorLoss` are inputs of a compiled training,
-    not part of it: tasks of one `architecture`, optimizer, batch size and
-    number of examples share one. Any other loss has its own.
+    and the numbers that a loss declares (the q of `GCE`, the coefficients of
+    `TaylorLoss`; see `keras_arl.losses.ClassificationLoss`) are inputs of a
+    compiled training, not part of it: tasks of one `architecture`, optimizer,
+    batch size and number of examples and losses of one class share one. A loss
+    that declares nothing has its own.
 
     * On TensorFlow the model is kept and fitted again, which reports what a new
       one reports, bit for bit. With `jit_compile` XLA compiles the loop over an
@@ -38,16 +40,17 @@ class Trainer:
       `model.compile(jit_compile=True)` does, but for the order in which floats
       are added: dropout draws other masks there than without.
     * On JAX a whole training is one program, for tasks with data in memory and
-      losses that are a `keras.losses.Loss`. With losses that differ in their
-      coefficients alone, `evaluate_all` runs it in a thread for each core or,
-      where JAX has an accelerator, once, vectorised over the losses; a model
+      losses that are a `keras.losses.Loss`. With losses that differ in such
+      numbers alone, `evaluate_all` runs it in a thread for each core or, where
+      JAX has an accelerator, once, vectorised over the losses; a model
       that cannot be vectorised is trained with one loss at a time, with a
       warning.
     * Everything else is trained as by `PlainTrainer`: any task on PyTorch,
       pipelines without an `architecture`, pipelines on JAX.
 
     The state of a model must be in its variables, as it is with Keras's own
-    layers; use `PlainTrainer` where it is not.
+    layers; use `PlainTrainer` where it is not. Pickled, for another process,
+    a trainer is its arguments, without what it compiled.
 
     Args:
         jit_compile: Whether XLA compiles whole epochs on TensorFlow. Other
@@ -77,18 +80,17 @@ class Trainer:
                 f"Received: max_programs={max_programs}"
             )
         self.jit_compile = jit_compile
-        on_jax = keras.config.backend() == "jax"
-        has_accelerator = on_jax and _has_accelerator()
         # Candidates of a generation are then best handed over together.
-        self.trains_together = on_jax
-        self._vectorize = on_jax and (
-            has_accelerator if vectorize is None else vectorize
-        )
-        self._num_threads = 1 if has_accelerator else _num_cores()
+        self.trains_together = keras.config.backend() == "jax"
+        self._vectorize = vectorize
         self._not_vectorized = set()
         self._max_programs = max_programs
         self._programs = collections.OrderedDict()
         self._prepared = weakref.WeakKeyDictionary()
+
+    def __reduce__(self):
+        arguments = self.jit_compile, self._vectorize, self._max_programs
+        return type(self), arguments
 
     def evaluate(self, task, loss, last_epochs=1):
         """Trains a model of a task with a loss and returns its clean accuracy.
@@ -173,7 +175,12 @@ class Trainer:
             and all(map(can_be_key, losses))
             and len({program_key(task, loss) for loss in losses}) == 1
         )
-        if one_program and self._vectorize and len(set(losses)) > 1:
+        # Not asked before, since it takes hold of a GPU.
+        on_accelerator = one_program and _has_accelerator()
+        vectorize = self._vectorize
+        if vectorize is None:
+            vectorize = on_accelerator
+        if one_program and vectorize and len(set(losses)) > 1:
             try:
                 outcomes = self._run_together(task, losses, last_epochs)
             except NotCompiledError:
@@ -194,7 +201,8 @@ class Trainer:
             program_key(task, losses[0])
         )
         if program and program.is_pure:
-            yield from _in_threads(evaluate, losses[1:], self._num_threads)
+            num_threads = 1 if on_accelerator else _num_cores()
+            yield from _in_threads(evaluate, losses[1:], num_threads)
         else:
             yield from map(evaluate, losses[1:])
 

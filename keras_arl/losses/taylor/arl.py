@@ -24,12 +24,8 @@ class ARL(TaylorLoss):
     later version of the package ships.
 
     Args:
-        from_logits: Whether predictions are logits. Defaults to `False`.
-        reduction: As in `keras.losses.Loss`. Defaults to
-            `"sum_over_batch_size"`.
-        name: Defaults to `"arl"`.
-        dtype: Dtype of the computation, at least float32. Defaults to `None`:
-            Keras's `floatx`.
+        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+            `ClassificationLoss`.
 
     Example:
 
@@ -41,23 +37,16 @@ class ARL(TaylorLoss):
           Noisy Classification Tasks", ICCV 2021, arXiv 2103.00243
     """
 
-    def __init__(
-        self,
-        from_logits=False,
-        reduction="sum_over_batch_size",
-        name="arl",
-        dtype=None,
-    ):
+    hyperparameters = TaylorLoss.hyperparameters
+
+    def __init__(self, **kwargs):
         shipped = files.read(_ARL_FILE)
         super().__init__(
             coefficients=shipped["coefficients"],
             center=shipped["center"],
             order=shipped["order"],
             class_aware=shipped["class_aware"],
-            from_logits=from_logits,
-            reduction=reduction,
-            name=name,
-            dtype=dtype,
+            **kwargs,
         )
 
     @classmethod

@@ -1,12 +1,10 @@
 """The loss family that is searched: a Taylor polynomial of p and y."""
 
-import warnings
-
 import keras
 from keras import ops
 
-from keras_arl.backend import is_traced
 from keras_arl.losses.base import ClassificationLoss
+from keras_arl.losses.base import warn_if_constant_of_a_trace
 from keras_arl.losses.predictions import Logits
 from keras_arl.losses.predictions import take_labelled
 from keras_arl.losses.taylor import polynomial
@@ -47,15 +45,11 @@ class TaylorLoss(ClassificationLoss):
     polynomial in the labelled class's probability and another one, summed, in
     the others'; with class indices it is evaluated so, by Horner's rule.
 
-    The coefficients and the centre live in non-trainable Keras variables:
-    `assign` changes the loss of a compiled model without a new trace. On JAX
-    a compiled function keeps, as for every variable it is not handed, the
-    values it was traced with; there, hand `variables` in through a
-    `keras.StatelessScope`, or compile the model again.
-
-    Class indices outside 0..C-1 raise a `ValueError` in eager execution and
-    make the sample's loss NaN, its gradient zero, in compiled functions, on
-    all three backends.
+    The coefficients and the centre, tuples of floats, live in non-trainable
+    Keras variables from the start: `assign` changes the loss of a compiled
+    model without a new trace. On JAX a compiled function keeps, as for every
+    variable it is not handed, the values it was traced with; there, hand
+    `variables` in through a `keras.StatelessScope`, or compile the model again.
 
     Args:
         coefficients: The theta_ij in the order of `exponents`, as
@@ -64,14 +58,8 @@ class TaylorLoss(ClassificationLoss):
         order: Highest total exponent, 1 to 6. Defaults to `4`.
         class_aware: Whether it is a polynomial of p^(log 2 / log C), for ten
             classes or more, instead of p. Defaults to `False`.
-        from_logits: Whether predictions are logits. Defaults to `False`:
-            probabilities. They are used as they come, not clipped or
-            normalised.
-        reduction: As in `keras.losses.Loss`. Defaults to
-            `"sum_over_batch_size"`.
-        name: Defaults to `"taylor_loss"`.
-        dtype: Dtype of the computation, widened to float32 where it is
-            narrower. Defaults to `None`: Keras's `floatx`.
+        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+            `ClassificationLoss`.
 
     Raises:
         ValueError: If the number of coefficients does not fit the order, a
@@ -95,37 +83,29 @@ class TaylorLoss(ClassificationLoss):
           Multivariate Taylor Polynomial Parameterization", GECCO 2021
     """
 
+    hyperparameters = ("coefficients", "center")
+
     def __init__(
         self,
         coefficients,
         center=(0.0, 0.0),
         order=4,
         class_aware=False,
-        from_logits=False,
-        reduction="sum_over_batch_size",
-        name="taylor_loss",
-        dtype=None,
+        **kwargs,
     ):
-        super().__init__(
-            from_logits=from_logits, reduction=reduction, name=name, dtype=dtype
-        )
+        super().__init__(**kwargs)
         polynomial.check_order(order)
         self.order = int(order)
         self.class_aware = bool(class_aware)
         self._indices = polynomial.coefficient_matrix_indices(self.order)
-        self._coefficients = keras.Variable(
+        # Variables from the start, for `assign`.
+        self._make_variable(
+            "coefficients",
             polynomial.check_coefficients(coefficients, order, self.dtype),
-            trainable=False,
-            dtype=self.dtype,
-            name="coefficients",
         )
-        self._center = keras.Variable(
-            polynomial.check_center(center, self.dtype),
-            trainable=False,
-            dtype=self.dtype,
-            name="center",
+        self._make_variable(
+            "center", polynomial.check_center(center, self.dtype)
         )
-        self._baked_into_a_trace = False
 
     @property
     def exponents(self):
@@ -133,19 +113,9 @@ class TaylorLoss(ClassificationLoss):
         return polynomial.exponents(self.order)
 
     @property
-    def coefficients(self):
-        """The current coefficients, a tuple of floats."""
-        return _shortest_floats(self._coefficients)
-
-    @property
-    def center(self):
-        """The current centre (a, b), a tuple of floats."""
-        return _shortest_floats(self._center)
-
-    @property
     def variables(self):
         """The variables of the coefficients and the centre."""
-        return [self._coefficients, self._center]
+        return self.hyper_variables()
 
     def assign(self, coefficients, center=None):
         """Changes the loss in place, without a new trace.
@@ -169,18 +139,10 @@ class TaylorLoss(ClassificationLoss):
         )
         if center is not None:
             center = polynomial.check_center(center, self.dtype)
-        self._coefficients.assign(coefficients)
+        vars(self)["coefficients"].assign(coefficients)
         if center is not None:
-            self._center.assign(center)
-        if self._baked_into_a_trace:
-            self._baked_into_a_trace = False
-            warnings.warn(
-                "This loss was traced by `jax.jit` with its coefficients as "
-                "constants; that compiled function keeps the old ones. "
-                "Compile the model again, or pass `loss.variables` as inputs "
-                "through `keras.StatelessScope`.",
-                stacklevel=2,
-            )
+            vars(self)["center"].assign(center)
+        warn_if_constant_of_a_trace(self)
 
     def expression(self, style="text"):
         """The polynomial in readable form.
@@ -203,7 +165,7 @@ class TaylorLoss(ClassificationLoss):
 
     def index_loss(self, labels, predictions):
         other, target = self._univariate_coefficients()
-        center = self._read(self._center)[0]
+        center = self.number("center")[0]
         if keras.config.backend() == "tensorflow" and isinstance(
             predictions, Logits
         ):
@@ -256,7 +218,7 @@ class TaylorLoss(ClassificationLoss):
     def _terms(self, targets, predictions):
         """The polynomial of each class."""
         matrix = self._coefficient_matrix()
-        center = self._read(self._center)
+        center = self.number("center")
         p, y = predictions - center[0], targets - center[1]
         total = ops.zeros_like(p)
         for i in range(self.order, 0, -1):
@@ -269,7 +231,7 @@ class TaylorLoss(ClassificationLoss):
     def _univariate_coefficients(self):
         """Coefficients of (p - a)^1.. for label 0 and for label 1."""
         labels = ops.convert_to_tensor([[0.0], [1.0]], dtype=self.dtype)
-        shifted = labels - self._read(self._center)[1]
+        shifted = labels - self.number("center")[1]
         powers = [ops.ones_like(shifted)]
         for _ in range(self.order - 1):
             powers.append(powers[-1] * shifted)
@@ -279,34 +241,13 @@ class TaylorLoss(ClassificationLoss):
         return both[0], both[1]
 
     def _coefficient_matrix(self):
-        values = self._read(self._coefficients)
+        values = self.number("coefficients")
         padded = ops.concatenate([values, ops.zeros((1,), dtype=self.dtype)])
         return ops.take(padded, self._indices, axis=0)
 
-    def _read(self, variable):
-        value = ops.convert_to_tensor(variable)
-        if keras.config.backend() == "jax" and not is_traced(value):
-            # Within `jax.jit`, what is computed from a constant is traced.
-            self._baked_into_a_trace |= is_traced(value + 0)
-        return value
-
     def get_config(self):
         return {
-            "coefficients": list(self.coefficients),
-            "center": list(self.center),
             "order": self.order,
             "class_aware": self.class_aware,
             **super().get_config(),
         }
-
-    def __repr__(self):
-        return (
-            f"<{type(self).__name__} name={self.name!r} order={self.order} "
-            f"from_logits={self.from_logits}>"
-        )
-
-
-def _shortest_floats(variable):
-    # The shortest decimal that names the stored float32: 0.1, not
-    # 0.10000000149011612.
-    return tuple(float(str(x)) for x in ops.convert_to_numpy(variable))

@@ -31,7 +31,7 @@ _KERAS_STEPS = (
 
 
 class JaxProgram:
-    """A training as a function of initial values, coefficients and data.
+    """A training as a function of initial values, a loss's numbers and data.
 
     Made of `model.stateless_call` and `optimizer.stateless_apply`. On a CPU a
     model with convolutions that cannot be written as matrix products is
@@ -72,9 +72,9 @@ class JaxProgram:
         self._evaluate = jax.jit(self._evaluate_batch)
         self._train = jax.jit(self._train_all, static_argnums=3)
         self._train_together = jax.jit(
-            lambda state, coefficients, data, last_epochs: jax.vmap(
-                lambda c: self._train_all(state, c, data, last_epochs)
-            )(coefficients),
+            lambda state, numbers, data, last_epochs: jax.vmap(
+                lambda n: self._train_all(state, n, data, last_epochs)
+            )(numbers),
             static_argnums=3,
         )
         self._step_by_step = None if on_cpu else False
@@ -84,13 +84,11 @@ class JaxProgram:
         """Trains with a loss; returns the clean accuracy after each epoch."""
         state = self._initial_state(prepared.start)
         data = _data(prepared)
-        coefficients = keys.loss_values(loss)
+        numbers = keys.loss_values(loss)
         if self._step_by_step is None:
-            self._step_by_step = self._has_convolutions(
-                state, coefficients, data
-            )
+            self._step_by_step = self._has_convolutions(state, numbers, data)
         train = self._train_by_steps if self._step_by_step else self._train
-        results = train(state, coefficients, data, last_epochs)
+        results = train(state, numbers, data, last_epochs)
         return _accuracies(*map(np.asarray, results), task.epochs)
 
     def run_together(self, task, prepared, losses, last_epochs):
@@ -99,16 +97,21 @@ class JaxProgram:
         Args:
             task: A `Task`.
             prepared: Its `PreparedTask`.
-            losses: Losses that differ in their coefficients alone.
+            losses: Losses that differ in the numbers that are fed alone.
             last_epochs: Number of last epochs that are evaluated.
 
         Returns:
             A list with the accuracies or a `TrainingDivergedError` for each.
+
+        Raises:
+            NotCompiledError: If they differ in nothing.
         """
+        if not keys.loss_values(losses[0]):
+            raise NotCompiledError
         # As many as ever, so that the number of losses is no reason to trace.
         self._width = max(self._width, len(losses))
         padding = [losses[0]] * (self._width - len(losses))
-        coefficients = [
+        numbers = [
             np.stack(values)
             for values in zip(
                 *map(keys.loss_values, [*losses, *padding]), strict=True
@@ -116,7 +119,7 @@ class JaxProgram:
         ]
         results = self._train_together(
             self._initial_state(prepared.start),
-            coefficients,
+            numbers,
             _data(prepared),
             last_epochs,
         )
@@ -144,17 +147,17 @@ class JaxProgram:
             start.optimizer,
         )
 
-    def _train_all(self, state, coefficients, data, last_epochs):
+    def _train_all(self, state, numbers, data, last_epochs):
         (x, y), validation, orders = data
         epochs, num_examples = orders.shape
 
         def step(state, indices):
-            state, loss = self._train_step(state, coefficients, x, y, indices)
+            state, loss = self._train_step(state, numbers, x, y, indices)
             return state, loss * len(indices)
 
         def evaluation_step(state, indices):
             return self._evaluate_batch(
-                state, coefficients, *_take(validation, indices)
+                state, numbers, *_take(validation, indices)
             )
 
         def evaluate(state):
@@ -179,14 +182,14 @@ class JaxProgram:
         _, (losses, val_losses, accuracies) = lax.scan(epoch, state, inputs)
         return losses, val_losses[-last_epochs:], accuracies[-last_epochs:]
 
-    def _train_by_steps(self, state, coefficients, data, last_epochs):
+    def _train_by_steps(self, state, numbers, data, last_epochs):
         (x, y), validation, orders = data
         epochs, num_examples = orders.shape
         losses, measured = [], []
         for number, order in enumerate(np.asarray(orders)):
             total = 0.0
             for indices in _split(order, self._batch_size):
-                state, loss = self._step(state, coefficients, x, y, indices)
+                state, loss = self._step(state, numbers, x, y, indices)
                 total += loss * len(indices)
             losses.append(total / num_examples)
             if number < epochs - last_epochs:
@@ -194,14 +197,14 @@ class JaxProgram:
             order, sums = np.arange(len(validation[1])), []
             for chosen in _split(order, batches.EVALUATION_BATCH):
                 state, values = self._evaluate(
-                    state, coefficients, *_take(validation, chosen)
+                    state, numbers, *_take(validation, chosen)
                 )
                 sums.append(values)
             measured.append(np.sum(sums, axis=0) / len(order))
         val_losses, accuracies = zip(*measured, strict=True)
         return losses, val_losses, accuracies
 
-    def _train_step(self, state, coefficients, x, y, indices):
+    def _train_step(self, state, numbers, x, y, indices):
         trainable, non_trainable, optimizer_values = state
         optimizer = self._model.optimizer
         batch, labels = _take((x, y), indices)
@@ -210,7 +213,7 @@ class JaxProgram:
             predictions, updated, losses = self._call(
                 trainable, non_trainable, batch, training=True
             )
-            loss = self._loss_value(coefficients, labels, predictions)
+            loss = self._loss_value(numbers, labels, predictions)
             loss = loss + sum(losses)
             mapping = zip(optimizer.variables, optimizer_values, strict=True)
             with keras.StatelessScope(state_mapping=mapping):
@@ -225,13 +228,13 @@ class JaxProgram:
         )
         return (trainable, non_trainable, optimizer_values), loss
 
-    def _evaluate_batch(self, state, coefficients, x, labels):
+    def _evaluate_batch(self, state, numbers, x, labels):
         """Sum of the losses and number of right predictions, an array."""
         trainable, non_trainable, optimizer_values = state
         predictions, non_trainable, losses = self._call(
             trainable, non_trainable, x, training=False
         )
-        loss = self._loss_value(coefficients, labels, predictions)
+        loss = self._loss_value(numbers, labels, predictions)
         if labels.shape == predictions.shape:
             labels = jnp.argmax(labels, axis=-1)
         right = jnp.argmax(predictions, axis=-1) == labels.reshape(-1)
@@ -248,18 +251,16 @@ class JaxProgram:
             **({"training": training} if self._takes_training else {}),
         )
 
-    def _loss_value(self, coefficients, labels, predictions):
+    def _loss_value(self, numbers, labels, predictions):
         variables = keys.loss_variables(self._loss)
-        mapping = zip(variables, coefficients, strict=True)
+        mapping = zip(variables, numbers, strict=True)
         with keras.StatelessScope(state_mapping=mapping):
             return self._loss(labels, predictions)
 
-    def _has_convolutions(self, state, coefficients, data):
+    def _has_convolutions(self, state, numbers, data):
         (x, y), _, orders = data
         indices = orders[0][: self._batch_size]
-        step = jax.make_jaxpr(self._train_step)(
-            state, coefficients, x, y, indices
-        )
+        step = jax.make_jaxpr(self._train_step)(state, numbers, x, y, indices)
         return "conv_general_dilated" in str(step)
 
 

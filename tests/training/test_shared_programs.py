@@ -1,0 +1,206 @@
+"""Losses of one class share what is compiled, if their class says so."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from keras_arl import losses
+from keras_arl.losses import ActivePassive
+from keras_arl.losses import SparseRegularization
+from keras_arl.losses import TaylorLoss
+from keras_arl.training import PlainTrainer
+from keras_arl.training import Trainer
+from keras_arl.training.keys import program_key
+from tests.training.models import Counting
+from tests.training.models import check_agrees
+from tests.training.models import counting_model
+from tests.training.models import mlp
+from tests.training.models import task
+
+BACKEND = keras.config.backend()
+FAMILIES = {
+    "gce": [losses.GCE(q) for q in (0.1, 0.3, 0.5, 0.7, 1.0)],
+    "sce": [losses.SCE(a, b) for a, b in ((0, 1), (0.1, 1), (6, 0.1))],
+    "nce+agce": [
+        ActivePassive(losses.NCE(), losses.AGCE(a, q), alpha, beta)
+        for a, q, alpha, beta in (
+            (0.6, 0.6, 1, 1),
+            (6, 1.5, 1, 4),
+            (1.8, 3, 10, 0.1),
+        )
+    ],
+    "gce+sr": [
+        SparseRegularization(losses.GCE(q), t, p, weight)
+        for q, t, p, weight in ((0.7, 0.5, 0.1, 1.2), (0.1, 1.0, 0.5, 0.1))
+    ],
+    "taylor": [TaylorLoss([0, w, 0], order=2) for w in (-1.0, -0.5, -2.0)],
+}
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="nothing is compiled on PyTorch")
+@pytest.mark.parametrize("family", FAMILIES)
+def test_numbers_of_a_loss_are_no_reason_to_trace(family):
+    trainer = Trainer()
+    problem = task(counting_model, architecture="counting")
+    first, *others = FAMILIES[family]
+    check_agrees(trainer, problem, first)
+    Counting.calls = 0
+    found = [trainer.evaluate(problem, loss) for loss in others]
+    assert Counting.calls == 0
+    assert len(trainer._programs) == 1
+    plain = PlainTrainer()
+    expected = [plain.evaluate(problem, loss) for loss in others]
+    bound = 0.0101 if BACKEND == "jax" else 0.0
+    assert found == pytest.approx(expected, abs=bound + 1e-12)
+    # Those of the caller are as they were.
+    assert trainer.evaluate(problem, others[-1]) == found[-1]
+    if family == "gce":
+        assert not any(isinstance(vars(x)["q"], keras.Variable) for x in others)
+
+
+def test_numbers_and_seeds_are_worth_comparing():
+    trainer = Trainer()
+    accuracies = {
+        trainer.evaluate(task(mlp, seed, architecture="mlp"), loss)
+        for seed in (0, 1)
+        for loss in FAMILIES["gce"]
+    }
+    assert len(accuracies) > 5
+    assert max(accuracies) > 0.6
+
+
+class Silent(losses.GCE):
+    """Declares nothing, and has more to it than its configuration says."""
+
+    sign = 1.0
+
+    def pointwise(self, predictions):
+        return self.sign * super().pointwise(predictions)
+
+
+class Powered(losses.GCE):
+    """A user's own, with one number to feed and one that is compiled in."""
+
+    hyperparameters = ("q", "factor")
+
+    def __init__(self, q=0.7, factor=1.0, power=1, **kwargs):
+        super().__init__(q, **kwargs)
+        self.factor = factor
+        self.power = power
+
+    def pointwise(self, predictions):
+        value = super().pointwise(predictions)
+        return self.number("factor") * value**self.power
+
+    def get_config(self):
+        return {"power": self.power, **super().get_config()}
+
+
+def share(a, b):
+    problem = task(mlp, architecture="mlp")
+    return program_key(problem, a) == program_key(problem, b)
+
+
+def test_what_is_not_fed_is_part_of_the_key():
+    assert share(Powered(0.3, 2.0), Powered(0.5, 3.0))
+    assert not share(Powered(power=1), Powered(power=2))
+    for name in ("gce", "nce+rce", "ce+sr"):
+        a, b = losses.get(name), losses.get(name, from_logits=True)
+        assert share(a, losses.get(name))
+        assert not share(a, b)
+        assert not share(a, losses.get(name, reduction="sum"))
+    assert not share(losses.get("nce+rce"), losses.get("nce+mae"))
+    assert not share(losses.get("nce+rce"), losses.get("rce+nce"))
+    assert not share(losses.get("ce"), losses.get("label_smoothing"))
+    assert not share(TaylorLoss([0] * 3, order=2), TaylorLoss([0], order=1))
+    assert not share(Silent(), Silent())
+    composed = ActivePassive(losses.NCE(), Silent())
+    assert not share(composed, ActivePassive(losses.NCE(), Silent()))
+    identity = losses.ForwardCorrection(np.eye(3))
+    assert not share(identity, losses.ForwardCorrection(np.eye(3)))
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("seed", False),
+        ("learning_rate", False),
+        ("epochs", False),
+        ("batch_size", True),
+        ("optimizer", True),
+        ("examples", True),
+        ("architecture", True),
+    ],
+)
+def test_what_of_a_task_is_part_of_the_key(name, change):
+    problem = task(mlp, architecture="mlp")
+    x, y = problem.train
+    other = dataclasses.replace(
+        problem,
+        **{
+            "seed": {"seed": 1},
+            "learning_rate": {"optimizer": keras.optimizers.Adam(0.5)},
+            "epochs": {"epochs": 7},
+            "batch_size": {"batch_size": 21},
+            "optimizer": {"optimizer": "sgd"},
+            "examples": {"train": (x[1:], y[1:])},
+            "architecture": {"architecture": "other"},
+        }[name],
+    )
+    keys = [program_key(each, losses.GCE()) for each in (problem, other)]
+    assert (keys[0] != keys[1]) == change
+
+
+class SignedLoss(keras.losses.Loss):
+    """A loss whose configuration does not tell its instances apart."""
+
+    def __init__(self, sign):
+        super().__init__()
+        self.sign = sign
+        self.loss = losses.GCE()
+
+    def call(self, y_true, y_pred):
+        return self.sign * self.loss.call(y_true, y_pred)
+
+
+def signed(sign):
+    loss = Silent()
+    loss.sign = sign
+    return loss
+
+
+def weighted(weight):
+    loss = SparseRegularization(losses.GCE(), weight=0.0)
+    loss.current_weight = weight
+    return loss
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        [SignedLoss(1.0), SignedLoss(-1.0)],
+        [signed(1.0), signed(-1.0)],
+        [weighted(0.0), weighted(50.0)],
+    ],
+    ids=["keras", "subclass", "weight"],
+)
+def test_losses_that_their_configurations_do_not_tell_apart(pair):
+    trainer = Trainer()
+    problem = task(mlp, architecture="mlp", epochs=6)
+    first, second = (check_agrees(trainer, problem, loss) for loss in pair)
+    assert first != second
+    assert [trainer.evaluate(problem, loss) for loss in pair] == [first, second]
+
+
+def test_a_loss_that_changes_between_trainings_is_the_callers_own():
+    trainer = Trainer()
+    problem = task(mlp, architecture="mlp", epochs=6)
+    loss = weighted(0.0)
+    before = trainer.evaluate(problem, loss)
+    assert trainer.evaluate(problem, weighted(50.0)) != before
+    assert loss.current_weight == 0.0
+    assert trainer.evaluate(problem, loss) == before
+    loss.current_weight = 50.0
+    assert check_agrees(trainer, problem, loss) != before
