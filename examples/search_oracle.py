@@ -4,9 +4,12 @@
 
 Every trial trains a randomly sampled Keras model on noisy labels with one
 candidate loss and reports its clean validation accuracy. With no flags it
-searches on scikit-learn's handwritten digits, within two minutes on two
-cores and without a network. Ctrl-C ends it; the same command continues it,
-after a crash too. --workers=3 shares the trials among three processes.
+searches on scikit-learn's handwritten digits, within some minutes on two cores
+and without a network. Ctrl-C ends it; the same command continues it, after a
+crash too.
+
+--processes=3 shares the trials among three processes, and --scheduler among
+the workers of a Dask cluster; the loss found is the same.
 
 It writes, into --output:
   loss.json       the loss; keras_arl.losses.load("loss.json") reads it back
@@ -26,7 +29,7 @@ import signal
 import sys
 import threading
 
-from absl import app
+import program
 from absl import flags
 from absl import logging
 
@@ -45,24 +48,30 @@ _BROAD = flags.DEFINE_bool(
     "mnist and trec of TFDS, and hours.",
 )
 _GENERATIONS = flags.DEFINE_integer(
-    "generations", 5, "Generations of CMA-ES, at least 1."
+    "generations", 4, "Generations of CMA-ES.", lower_bound=1
 )
 _POPSIZE = flags.DEFINE_integer(
-    "popsize", 8, "Candidates a generation, at least 4."
+    "popsize", 8, "Candidates a generation.", lower_bound=4
 )
 _TASKS = flags.DEFINE_integer(
-    "tasks", 1, "Tasks that each candidate is trained on, at least 1."
+    "tasks_per_generation",
+    2,
+    "Tasks that each candidate is trained on. 8 are a good number for a search "
+    "that is more than a demonstration.",
+    lower_bound=1,
 )
-_ORDER = flags.DEFINE_integer("order", 4, "Order of the polynomial, 2 to 6.")
+_ORDER = flags.DEFINE_integer(
+    "order", 4, "Order of the polynomial.", lower_bound=2, upper_bound=6
+)
 _CLASS_AWARE = flags.DEFINE_bool(
     "class_aware",
-    False,
+    True,
     "Search polynomials of a power of the prediction that is 1/2 where the "
     "prediction is uniform, for any number of classes.",
 )
 _START = flags.DEFINE_enum(
     "start",
-    "ce",
+    "linear",
     ["ce", "linear"],
     "Where the search starts: ce, cross-entropy's Taylor polynomial, or "
     "linear, minus twice the labelled class's prediction.",
@@ -77,16 +86,21 @@ _FITNESS = flags.DEFINE_enum(
 _FINALISTS = flags.DEFINE_integer(
     "finalists",
     3,
-    "Generations whose best candidates are selected from, at least 1.",
+    "Generations whose best candidates are selected from.",
+    lower_bound=1,
 )
 _SEED = flags.DEFINE_integer(
-    "seed", 0, "Seed of everything; the same seed finds the same loss."
+    "seed",
+    0,
+    "Seed of everything; the same seed finds the same loss.",
+    lower_bound=0,
 )
 _ARCHITECTURES = flags.DEFINE_integer(
     "architectures",
     None,
-    "Number of networks that the tasks are drawn from, at least 1; without it "
-    "every task samples a new one. Fewer networks compile less.",
+    "Number of networks that the tasks are drawn from; without it every task "
+    "samples a new one. Fewer networks compile less.",
+    lower_bound=1,
 )
 _JIT_COMPILE = flags.DEFINE_bool(
     "jit_compile",
@@ -99,11 +113,18 @@ _PLAIN = flags.DEFINE_bool(
     False,
     "Build, compile and fit a new model for every trial, the reference.",
 )
-_WORKERS = flags.DEFINE_integer(
-    "workers",
+_PROCESSES = flags.DEFINE_integer(
+    "processes",
     0,
-    "Processes on this machine that share the trials and the cores; the loss "
-    "found is the same. 0 runs all trials in this process.",
+    "Processes on this machine that share the trials and the cores. 0 runs all "
+    "trials in this process.",
+    lower_bound=0,
+)
+_SCHEDULER = flags.DEFINE_string(
+    "scheduler",
+    None,
+    "Address of a Dask scheduler, such as tcp://HOST:8786, whose workers share "
+    "the trials. TLS is Dask's own configuration's (distributed.comm.tls).",
 )
 _TRIAL_TIMEOUT = flags.DEFINE_float(
     "trial_timeout",
@@ -111,7 +132,7 @@ _TRIAL_TIMEOUT = flags.DEFINE_float(
     "Seconds after which a trial counts as failed; without it, never.",
 )
 _RUNS = flags.DEFINE_integer(
-    "runs", 3, "Seeds per column of the final table, at least 1."
+    "runs", 3, "Seeds per column of the final table.", lower_bound=1
 )
 _DIRECTORY = flags.DEFINE_string(
     "directory",
@@ -124,18 +145,10 @@ _OUTPUT = flags.DEFINE_string(
 )
 
 
-def main(argv):
-    if len(argv) > 1:
-        fail(f"unexpected argument {argv[1]!r}; flags begin with --")
+def main():
     check_flags()
-    try:
-        with repeated_interrupts():
-            run(shlex.join(["python", *sys.argv]))
-    except KeyboardInterrupt:
-        print("\nStopped. The same command continues the search.")
-        sys.exit(130)
-    except (OSError, RuntimeError, ValueError) as error:
-        fail(str(error))
+    with repeated_interrupts():
+        run(shlex.join(["python", *sys.argv]))
 
 
 @contextlib.contextmanager
@@ -164,44 +177,27 @@ def repeated_interrupts():
 
 
 def check_flags():
-    for flag, minimum in (
-        (_GENERATIONS, 1),
-        (_POPSIZE, 4),
-        (_TASKS, 1),
-        (_ORDER, 2),
-        (_FINALISTS, 1),
-        (_RUNS, 1),
-        (_SEED, 0),
-        (_ARCHITECTURES, 1),
-        (_WORKERS, 0),
-    ):
-        if flag.value is not None and flag.value < minimum:
-            fail(f"--{flag.name} must be at least {minimum}, not {flag.value}")
     if _JIT_COMPILE.value and _PLAIN.value:
-        fail("--plain compiles nothing; leave out --jit_compile")
-    if _TRIAL_TIMEOUT.value is not None and not _TRIAL_TIMEOUT.value > 0:
-        fail(f"--trial_timeout must be positive, not {_TRIAL_TIMEOUT.value}")
-    if not _SIGMA0.value > 0:
-        fail(f"--sigma0 must be positive, not {_SIGMA0.value}")
+        program.fail("--plain compiles nothing; leave out --jit_compile")
+    if _PROCESSES.value and _SCHEDULER.value:
+        program.fail("take either --processes or --scheduler")
     if _BROAD.value and (_DATASETS.present or _ARCHITECTURES.present):
-        fail("--broad has its own datasets and networks")
-    if _ORDER.value > 6:
-        fail(f"--order must be at most 6, not {_ORDER.value}")
+        program.fail("--broad has its own datasets and networks")
     if not any(_DATASETS.value):
-        fail("--datasets must name at least one dataset")
+        program.fail("--datasets must name at least one dataset")
     for flag in (_DIRECTORY, _OUTPUT):
         try:
             pathlib.Path(flag.value).mkdir(parents=True, exist_ok=True)
             probe = pathlib.Path(flag.value, ".writable")
             probe.touch()
-            # A worker may have been faster.
-            probe.unlink(missing_ok=True)
+            probe.unlink()
         except OSError as error:
-            fail(f"--{flag.name}={flag.value} cannot be written: {error}")
+            program.fail(
+                f"--{flag.name}={flag.value} cannot be written: {error}"
+            )
 
 
 def run(command):
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # Imported after the flags are checked: a wrong flag is told at once.
     import keras_arl
 
@@ -226,8 +222,7 @@ def run(command):
         finalists=_FINALISTS.value,
         generations=_GENERATIONS.value,
         popsize=_POPSIZE.value,
-        tasks=_TASKS.value,
-        final_tasks=3 * _TASKS.value,
+        tasks_per_generation=_TASKS.value,
         seed=_SEED.value,
         trial_timeout=_TRIAL_TIMEOUT.value,
     )
@@ -237,9 +232,8 @@ def run(command):
         trainer=trainer,
         directory=_DIRECTORY.value,
     )
-    tuner.search(workers=local_workers())
-    if keras_arl.distribute.is_worker():
-        return
+    with executor() as where:
+        tuner.search(executor=where)
     tuner.write_results(output / "trials.csv")
     keras_arl.search.plot_fitness(oracle.history()).savefig(
         output / "fitness.png", dpi=120
@@ -248,7 +242,7 @@ def run(command):
     keras_arl.losses.save(
         loss,
         output / "loss.json",
-        provenance=keras_arl.search.provenance(tuner, command),
+        provenance=keras_arl.evaluation.provenance(tuner, command),
     )
     losses = {
         "found": loss,
@@ -257,45 +251,52 @@ def run(command):
         "MAE": keras_arl.losses.MAE(),
         "GCE": keras_arl.losses.GCE(),
     }
-    keras_arl.analysis.plot_losses(losses).savefig(
-        output / "losses.png", dpi=120
-    )
+    figure = keras_arl.analysis.plot_losses(losses)
+    figure.savefig(output / "losses.png", dpi=120)
     print(f"\nThe loss found:\n{loss.expression()}\n")
     print("Last-epoch clean accuracy on tasks that the search has not seen:")
-    rows = keras_arl.search.compare_losses(losses, report, trainer)
-    keras_arl.search.write_csv(rows, output / "comparison.csv")
+    rows = keras_arl.evaluation.compare(losses, report, trainer)
+    keras_arl.evaluation.write_csv(rows, output / "comparison.csv")
     if _BROAD.value:
-        summary = keras_arl.search.summarise(rows, by=("dataset",))
+        summary = keras_arl.evaluation.summarise(rows, by=("dataset",))
         runs = f"{len(report)} fresh tasks in all"
     else:
-        summary = keras_arl.search.summarise(rows)
+        summary = keras_arl.evaluation.summarise(rows)
         runs = f"{_RUNS.value} runs (other networks, noise rates and seeds)"
     print(f"\nPercent of the test part, mean ± standard deviation of {runs}:")
-    print(keras_arl.search.format_table(summary))
+    print(keras_arl.evaluation.format_table(summary))
     print(verdict(summary))
     print(f"\nWritten to {output}: " + ", ".join(WRITTEN))
 
 
-def local_workers():
-    from keras_arl import distribute
-
-    if not _WORKERS.value or distribute.is_worker():
-        return None
-    print(
-        f"{_WORKERS.value} workers write to "
-        f"{_DIRECTORY.value}/loss_search/worker-*.log"
-    )
-    return distribute.LocalWorkers(_WORKERS.value)
+@contextlib.contextmanager
+def executor():
+    """Who runs the trials, for `LossTuner.search`."""
+    if _SCHEDULER.value is None:
+        if _PROCESSES.value:
+            print(
+                f"{_PROCESSES.value} processes write to "
+                f"{_DIRECTORY.value}/loss_search/worker-*.log"
+            )
+        yield _PROCESSES.value or None
+        return
+    try:
+        import distributed
+    except ImportError:
+        program.fail("--scheduler needs: pip install 'keras-arl[cluster]'")
+    with distributed.Client(_SCHEDULER.value) as client:
+        yield client
 
 
 def task_space():
+    from keras_arl import datasets
     from keras_arl import tasks
 
     if _BROAD.value:
         return tasks.broad_spaces()
-    datasets = tuple(_DATASETS.value)
+    names = tuple(_DATASETS.value)
     all_images = all(
-        tasks.load_dataset(name).pool_inputs.ndim == 4 for name in datasets
+        datasets.load_dataset(name).pool_inputs.ndim == 4 for name in names
     )
     families = ("mlp", "cnn") if all_images else ("mlp",)
     pool = None
@@ -304,24 +305,24 @@ def task_space():
             _ARCHITECTURES.value, _SEED.value, families
         )
     return tasks.TaskSpace(
-        datasets=datasets, families=families, architectures=pool
+        datasets=names, families=families, architectures=pool
     )
 
 
-def report_configs(sampled):
-    from keras_arl import search
+def report_configs(family):
+    from keras_arl import evaluation
 
     if _BROAD.value:
         count = _TASKS_PER_RUN * _RUNS.value
-        return search.fresh_configs(sampled, count, _SEED.value)
-    return search.report_configs(sampled.space, _RUNS.value, _SEED.value)
+        return evaluation.fresh_configs(family, count, _SEED.value)
+    return evaluation.report_configs(family.space, _RUNS.value, _SEED.value)
 
 
-def check_tasks(sampled, report):
+def check_tasks(family, report):
     """Builds tasks of each dataset, so that what is wrong is told at once."""
     from keras_arl import tasks
 
-    spaces = sampled.space if _BROAD.value else (sampled.space,)
+    spaces = family.space if _BROAD.value else (family.space,)
     for space in spaces:
         for name in space.datasets:
             only = dataclasses.replace(space, datasets=(name,))
@@ -352,7 +353,7 @@ def verdict(summary):
         key for key in ("dataset", "noise", "noise_rate") if key in summary[0]
     ]
     for found in summary:
-        if found["loss"] != "found":
+        if found["method"] != "found":
             continue
         place = " ".join(
             f"{found[key]:g}" if isinstance(found[key], float) else found[key]
@@ -370,8 +371,8 @@ def verdict(summary):
         if _mean(best) > _mean(found) > -math.inf:
             gap = 100 * (best["mean"] - found["mean"])
             lines.append(
-                f"The found loss is {gap:.1f} points behind {best['loss']} on "
-                f"{place}."
+                f"The found loss is {gap:.1f} points behind "
+                f"{best['method']} on {place}."
             )
     return "\n".join(lines) or "The found loss is the best in every column."
 
@@ -389,16 +390,7 @@ def silence():
         tf.get_logger().setLevel("ERROR")
 
 
-def fail(message):
-    sys.exit(f"search_oracle: {message}")
-
-
-def parse_flags(argv):
-    try:
-        return flags.FLAGS(argv)
-    except flags.Error as error:
-        fail(str(error))
-
+program.positive(_SIGMA0, _TRIAL_TIMEOUT)
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=parse_flags)
+    program.start(main, "Stopped. The same command continues the search.")

@@ -1,30 +1,49 @@
-"""The directory of a search: its settings, and a file a stage.
+"""The directory of a search: its settings, and a line for each result.
 
-All are text for people to read. `search.json` holds the settings;
-`generation_0000.jsonl` and so on, and `selection.jsonl`, begin with a line of
-the candidates of a stage and go on with a line for each trial that has ended.
-Each file, and each line, ends with a checksum; all are on the disk before the
-search goes on.
+Both files are text for people to read. `search.json` holds the settings.
+`results.jsonl` holds, for each generation, a line of its candidates and task
+seeds and then a line for each result, as they came. The file and each line end
+with a checksum, and are on the disk before the search goes on.
 """
 
+import itertools
+import math
 import pathlib
 
-from keras_arl.search import files
-from keras_arl.search.schedule import SEARCH
+from keras_arl.search import durable
+from keras_arl.search.job import Result
 
 SETTINGS_FILE = "search.json"
-VERSION = 5
+RESULTS_FILE = "results.jsonl"
+VERSION = 6
+_FIELDS = {
+    "position": int,
+    "score": (float, type(None)),
+    "message": str,
+    "raised": bool,
+}
 
 
 class Journal:
     """Reads and writes the state of a search.
 
     Args:
-        directory: An existing directory.
+        directory: Directory of the search.
     """
 
     def __init__(self, directory):
-        self._directory = pathlib.Path(directory)
+        self._settings = pathlib.Path(directory, SETTINGS_FILE)
+        self._results = pathlib.Path(directory, RESULTS_FILE)
+        # Bytes of the results' file that count, of those the ones before the
+        # last generation, and which generation that is.
+        self._end = 0
+        self._head = 0
+        self._begun = None
+
+    @property
+    def exists(self):
+        """Whether the directory holds a search."""
+        return self._settings.exists() or self._settings.is_symlink()
 
     def read_settings(self):
         """The settings of the search in the directory.
@@ -33,110 +52,134 @@ class Journal:
             ValueError: If another version of this package wrote them, or the
                 file is damaged.
         """
-        path = self._directory / SETTINGS_FILE
-        # Before the checksum, which the second version did not have.
-        self._check_version(files.parse_json(files.read_bytes(path), path))
-        settings = files.read_sealed(path).get("settings")
-        seed = settings.get("seed") if isinstance(settings, dict) else None
-        if not isinstance(seed, int) or seed < 0:
-            raise files.damaged(path, "it holds no settings")
+        path = self._settings
+        # First: other versions may have other checksums.
+        version = durable.parse_json(durable.read_bytes(path), path).get(
+            "version"
+        )
+        if version != VERSION:
+            raise ValueError(
+                f"{path} is of a search of version {version!r}; this version "
+                f"of keras_arl continues version {VERSION}. Use another "
+                "directory, or the version of keras_arl that began it."
+            )
+        settings = durable.read_sealed(path).get("settings")
+        if not isinstance(settings, dict):
+            raise durable.damaged(path, "it holds no settings")
         return settings
 
     def write_settings(self, settings):
-        """Writes the settings, once.
+        """Writes the settings of a search that begins.
 
         Raises:
-            ValueError: If the directory holds a search of the first version,
-                or the rest of one.
+            ValueError: If the directory holds the results of another one.
         """
-        path = self._directory / SETTINGS_FILE
-        if path.exists():
-            return
-        if (self._directory / "oracle.json").exists():
-            self._check_version({"version": 1})
-        rest = sorted(self._directory.glob("*.jsonl"))
-        if rest:
-            raise files.damaged(path, f"it is missing, {rest[0].name} is not")
-        files.write_sealed(path, {"version": VERSION, "settings": settings})
-
-    def _check_version(self, content):
-        version = content.get("version")
-        if version != VERSION:
-            raise ValueError(
-                f"{self._directory} holds a search of version {version!r}; "
-                f"this version of keras_arl continues version {VERSION}. Use "
-                "another directory, or the version of keras_arl that began it."
+        if self._results.exists():
+            raise durable.damaged(
+                self._settings, f"it is missing, {RESULTS_FILE} is not"
             )
+        self._settings.parent.mkdir(parents=True, exist_ok=True)
+        durable.write_sealed(
+            self._settings, {"version": VERSION, "settings": settings}
+        )
 
-    def begin(self, stage):
-        """Makes the file of a stage, in which no trial has ended."""
-        files.write_text(self._path(stage), files.seal(_header(stage)) + "\n")
-
-    def append(self, stage, end):
-        """Adds the end of a trial to the file of its stage.
+    def append(self, generation, results):
+        """Adds results to a generation, and the generation if it is new.
 
         Args:
-            stage: The `Stage`.
-            end: A dictionary with the trial's `position` in the stage, its
-                `status`, `score`, `message`, and whether it `raised` an
-                exception.
+            generation: A `Generation`.
+            results: A dictionary from the position of a trial in the
+                generation to its `Result`.
+
+        Raises:
+            OSError: If they cannot be written. The file is then as before.
         """
-        files.append_line(self._path(stage), files.seal(end))
+        lines = [
+            durable.seal({"position": position, **vars(result)})
+            for position, result in results.items()
+        ]
+        is_new = self._begun != _key(generation)
+        if is_new:
+            lines.insert(0, durable.seal(_head_of(generation)))
+        # A line that was not written to its end, or what was forgotten.
+        durable.truncate(self._results, self._end)
+        end = durable.append_lines(self._results, lines)
+        if is_new:
+            self._begun, self._head = _key(generation), self._end
+        self._end = end
 
-    def read_ends(self, stage):
-        """How trials of a stage ended.
+    def forget(self):
+        """Leaves out the last generation, which is to be run again."""
+        self._begun, self._end = None, self._head
 
-        A last line that was not written to its end is left out: that trial
-        has not ended.
+    def replay(self, schedule):
+        """Tells a new `Schedule` of the results in the directory.
+
+        A last line that was not written to its end is left out: that trial has
+        not ended.
 
         Args:
-            stage: A `Stage`.
+            schedule: A `Schedule`.
 
-        Returns:
-            A list of what was appended, empty if the stage has no file.
+        Yields:
+            A pair for each generation that was begun: the `Generation`, and a
+            dictionary from position to `Result`. The schedule is told of it,
+            if it is whole, when the next pair is asked for.
 
         Raises:
             ValueError: If the file holds other candidates or tasks, or
                 something else.
         """
-        path = self._path(stage)
-        if not path.exists() and not path.is_symlink():
-            return []
-        lines = files.read_bytes(path).split(b"\n")[:-1]
-        if not lines:
-            raise files.damaged(path, "its first line is missing")
-        contents = [files.parse_sealed(line, path) for line in lines]
-        if contents[:1] != [_header(stage)]:
+        self._end, self._head, self._begun = 0, 0, None
+        if not self._results.exists() and not self._results.is_symlink():
+            return
+        content = durable.read_bytes(self._results)
+        lines = iter(content.split(b"\n")[:-1])
+        for head in lines:
+            generation = schedule.ask()
+            self._check_head(head, generation)
+            of_results = list(itertools.islice(lines, generation.size))
+            self._begun, self._head = _key(generation), self._end
+            self._end += sum(len(line) + 1 for line in (head, *of_results))
+            yield generation, self._read(of_results, generation)
+
+    def _check_head(self, line, generation):
+        if durable.parse_sealed(line, self._results) != _head_of(generation):
             raise ValueError(
-                f"{path} holds other candidates or tasks than those that its "
-                "settings and the generations before lead to: it was changed, "
-                "or written with other versions of cma or NumPy. Continue with "
-                "those, or begin anew in another directory."
+                f"{self._results} holds other candidates or tasks than those "
+                "that its settings and the results before lead to: it was "
+                "changed, or written with other versions of cma or NumPy. "
+                "Continue with those, or begin anew in another directory."
             )
-        return contents[1:]
 
-    def repair(self, stage):
-        """Removes a last line that was not written to its end."""
-        path = self._path(stage)
-        if path.exists():
-            content = files.read_bytes(path)
-            whole, newline, rest = content.rpartition(b"\n")
-            if rest:
-                files.write_text(path, (whole + newline).decode())
-
-    def damaged(self, stage, reason):
-        """The error of a stage's file with something that cannot be."""
-        return files.damaged(self._path(stage), reason)
-
-    def forget(self, stage):
-        """Removes the file of a stage, which is to be run again."""
-        self._path(stage).unlink()
-
-    def _path(self, stage):
-        if stage.phase == SEARCH:
-            return self._directory / f"generation_{stage.generation:04d}.jsonl"
-        return self._directory / "selection.jsonl"
+    def _read(self, lines, generation):
+        results = {}
+        for line in lines:
+            fields = durable.parse_sealed(line, self._results)
+            if not _fits(fields, generation) or fields["position"] in results:
+                raise durable.damaged(self._results, f"it holds {fields}")
+            position = fields.pop("position")
+            results[position] = Result(**fields)
+        return results
 
 
-def _header(stage):
-    return {"candidates": stage.candidates, "task_seeds": stage.task_seeds}
+def _key(generation):
+    return generation.phase, generation.number
+
+
+def _head_of(generation):
+    return {
+        "phase": generation.phase,
+        "generation": generation.number,
+        "task_seeds": generation.task_seeds,
+        "candidates": generation.candidates,
+    }
+
+
+def _fits(fields, generation):
+    return (
+        fields.keys() == _FIELDS.keys()
+        and all(isinstance(fields[k], kind) for k, kind in _FIELDS.items())
+        and 0 <= fields["position"] < generation.size
+        and (fields["score"] is None or math.isfinite(fields["score"]))
+    )

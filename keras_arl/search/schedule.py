@@ -1,12 +1,12 @@
-"""Which candidates meet which tasks, stage by stage: numbers alone."""
+"""Which candidates meet which tasks in each generation: numbers alone."""
 
 import dataclasses
+import math
 
 import numpy as np
 import scipy.stats
 
-from keras_arl.search import space
-from keras_arl.search.evolution import Evolution
+from keras_arl.search.cmaes import CMAES
 
 SEARCH, SELECTION = "search", "selection"
 FITNESSES = ("mean", "rank")
@@ -14,24 +14,24 @@ _PURPOSES = {SEARCH: 1, SELECTION: 2}
 
 
 @dataclasses.dataclass(frozen=True)
-class Stage:
-    """Candidates that each meet the same tasks: a generation, or the finalists.
+class Generation:
+    """Candidates that each meet the same tasks; the finalists are one, too.
 
-    A trial is a pair of both; its position in the stage counts tasks first.
+    A trial is a pair of both; its position in the generation counts tasks
+    first.
 
     Args:
         phase: `"search"` or `"selection"`.
-        generation: Number of generations that are complete.
-        first_trial: Number of trials in all stages before.
+        number: Number of generations before.
+        first_trial: Number of trials in all generations before.
         candidates: Coefficients, then centre, of each candidate. Rounded to
-            float32, in which the loss is computed and in which Keras Tuner
-            sends numbers to a worker: every process sees one value.
+            float32, in which the loss is computed.
         task_seeds: Seeds of the tasks.
         by_rank: Whether fitness is a mean of ranks instead of scores.
     """
 
     phase: str
-    generation: int
+    number: int
     first_trial: int
     candidates: list[list[float]]
     task_seeds: list[int]
@@ -42,13 +42,17 @@ class Stage:
         """Number of trials."""
         return len(self.candidates) * len(self.task_seeds)
 
-    def hyperparameters(self, position, order):
-        """The hyperparameters of a trial, a dictionary."""
+    def hyperparameters(self, position, names):
+        """The hyperparameters of a trial, a dictionary.
+
+        Args:
+            position: Position of the trial.
+            names: Names of a candidate's numbers.
+        """
         candidate, task = divmod(position, len(self.task_seeds))
-        names = space.parameter_names(order)
         return {
             "phase": self.phase,
-            "generation": self.generation,
+            "generation": self.number,
             "candidate": candidate,
             "task": task,
             "task_seed": self.task_seeds[task],
@@ -82,8 +86,15 @@ def _shares_beaten(scores):
     return (ranks - 1) / max(len(scores) - 1, 1)
 
 
+class NoFitnessError(RuntimeError):
+    """No candidate of a generation could be scored."""
+
+
 class Schedule:
-    """The stages of a search, a function of its settings and the fitness told.
+    """The generations of a search, a function of its settings and results.
+
+    CMA-ES is asked for a generation and told of it as a whole, candidate by
+    candidate: who evaluated which trial, and when, does not matter.
 
     Args:
         settings: What `CMAESOracle.settings` returns.
@@ -91,49 +102,98 @@ class Schedule:
 
     def __init__(self, settings):
         self._settings = settings
-        self._evolution = Evolution(
+        self._cmaes = CMAES(
             settings["x0"],
             settings["sigma0"],
             settings["popsize"],
             seed=[0, settings["seed"]],
         )
         # Fitness of each generation told, candidate by candidate.
-        self.fitness = []
-        self._generations = [self._evolution.ask()]
+        self._fitness = []
+        self._asked = [self._cmaes.ask()]
         self._num_trials = 0
-        self.stage = self._next_stage()
+        self._selected = None
+        self._generation = self._next()
 
-    def tell(self, fitness):
-        """Ends a generation and makes the next stage.
+    def ask(self):
+        """The present `Generation`, the same until `tell`."""
+        return self._generation
+
+    @property
+    def finished(self):
+        """Whether the selection has been told."""
+        return self._selected is not None
+
+    def tell(self, results):
+        """Ends the present generation.
 
         Args:
-            fitness: Of each candidate, higher is better; `None` ranks last.
+            results: A `Result` for each of its trials, in their order.
+
+        Raises:
+            NoFitnessError: If no candidate has a fitness and an exception is
+                a reason. The generation then is as if it was not told.
         """
-        self._num_trials += self.stage.size
-        self._evolution.tell(self._generations[-1], fitness)
-        self.fitness.append(fitness)
-        self._generations.append(self._evolution.ask())
-        self.stage = self._next_stage()
+        generation = self._generation
+        fitness = generation.fitness([result.score for result in results])
+        if generation.phase == SELECTION:
+            self._selected = fitness
+            return
+        # Divergence alone stops nothing: other candidates and tasks come.
+        raised = next((r.message for r in results if r.raised), None)
+        if raised is not None and fitness.count(None) == len(fitness):
+            raise NoFitnessError(
+                f"Every candidate of generation {generation.number} failed in "
+                f"some trial. The first exception:\n{raised}"
+            )
+        self._num_trials += generation.size
+        self._cmaes.tell(self._asked[-1], fitness)
+        self._fitness.append(fitness)
+        self._asked.append(self._cmaes.ask())
+        self._generation = self._next()
 
-    def finalists(self):
-        """Names of the selection's candidates, in their order."""
-        told = len(self.fitness)
+    def history(self):
+        """As `CMAESOracle.history`."""
+        rows = []
+        for number, fitness in enumerate(self._fitness):
+            valid = [value for value in fitness if value is not None]
+            rows.append(
+                {
+                    "generation": number,
+                    "best": max(valid, default=math.nan),
+                    "mean": float(np.mean(valid)) if valid else math.nan,
+                    "failed": fitness.count(None),
+                    "fitness": fitness,
+                }
+            )
+        return rows
+
+    def selection(self):
+        """As `CMAESOracle.selection`, of a finished search."""
+        told = len(self._fitness)
         first = max(told - self._settings["finalists"], 0)
-        return [*(f"generation {k}" for k in range(first, told)), "mean"]
+        names = [*(f"generation {k}" for k in range(first, told)), "mean"]
+        rows = [
+            {"name": name, "score": score, "vector": vector}
+            for name, score, vector in zip(
+                names, self._selected, self._generation.candidates, strict=True
+            )
+        ]
+        return sorted(rows, key=lambda row: _rank(row["score"]), reverse=True)
 
-    def _next_stage(self):
-        told = len(self.fitness)
+    def _next(self):
+        told = len(self._fitness)
         if told < self._settings["generations"] and not (
-            told and self._evolution.stopped
+            told and self._cmaes.stopped
         ):
-            phase, num_tasks = SEARCH, self._settings["tasks"]
-            vectors = self._generations[-1]
+            phase, num_tasks = SEARCH, self._settings["tasks_per_generation"]
+            vectors = self._asked[-1]
         else:
-            phase, num_tasks = SELECTION, self._settings["final_tasks"]
-            vectors = [*self._winners(), self._evolution.mean]
-        return Stage(
+            phase, num_tasks = SELECTION, self._settings["selection_tasks"]
+            vectors = [*self._winners(), self._cmaes.mean]
+        return Generation(
             phase=phase,
-            generation=told,
+            number=told,
             first_trial=self._num_trials,
             candidates=[np.float32(vector).tolist() for vector in vectors],
             task_seeds=[
@@ -143,10 +203,10 @@ class Schedule:
         )
 
     def _winners(self):
-        told = list(zip(self._generations, self.fitness, strict=False))
+        told = list(zip(self._asked, self._fitness, strict=False))
         winners = []
         for candidates, fitness in told[-self._settings["finalists"] :]:
-            ranks = [rank(value) for value in fitness]
+            ranks = [_rank(value) for value in fitness]
             winners.append(candidates[ranks.index(max(ranks))])
         return winners
 
@@ -154,10 +214,10 @@ class Schedule:
         sequence = np.random.SeedSequence(
             [self._settings["seed"], _PURPOSES[phase], generation, task]
         )
-        # Fits the 32-bit integers of Keras Tuner's messages.
+        # Below 2^31, as TensorFlow's seeds have to be.
         return int(sequence.generate_state(1)[0] >> 1)
 
 
-def rank(fitness):
-    """What fitness sorts by: `None`, of a failed candidate, is the lowest."""
+def _rank(fitness):
+    """What fitness is sorted by: `None`, of a failed candidate, is lowest."""
     return -np.inf if fitness is None else fitness

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from keras_arl.losses import TaylorLoss
 from keras_arl.losses.taylor import polynomial
-from keras_arl.search.space import to_loss
+from keras_arl.search.space import TaylorSpace
 
 
 def random_vector(seed):
@@ -13,27 +14,54 @@ def random_vector(seed):
 def test_a_candidate_is_as_steep_as_cross_entropy(class_aware):
     for seed in range(20):
         vector = random_vector(seed)
-        loss = to_loss(vector, 4, class_aware=class_aware)
+        loss = TaylorSpace(4, class_aware).to_loss(vector)
         assert loss.class_aware == class_aware
         assert loss.center == pytest.approx(vector[-2:])
         ratios = np.array(loss.coefficients) / vector[:10]
         assert ratios == pytest.approx(ratios[0])
         assert ratios[0] > 0
-        pull = polynomial.steepest_pull(
+        steepest = polynomial.steepest_pull(
             loss.coefficients, loss.center, 4, class_aware
         )
-        assert pull == pytest.approx(1, rel=1e-4)
+        assert steepest == pytest.approx(1, rel=1e-4)
 
 
 @pytest.mark.parametrize("factor", [1e-30, 0.1, 1e30])
 def test_a_candidate_has_no_scale(factor):
-    vector = random_vector(0)
+    space, vector = TaylorSpace(4, True), random_vector(0)
     scaled = [factor * theta for theta in vector[:10]] + vector[10:]
-    expected = to_loss(vector, 4, class_aware=True).coefficients
-    found = to_loss(scaled, 4, class_aware=True).coefficients
-    assert found == pytest.approx(expected, rel=1e-6)
+    expected = space.to_loss(vector).coefficients
+    assert space.to_loss(scaled).coefficients == pytest.approx(
+        expected, rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("theta", [[0.0, 0.0, 0.0], [5.0, 0.0, 0.0]])
-def test_a_candidate_that_pulls_nowhere_is_left_as_it_is(theta):
-    assert to_loss([*theta, 0.3, 0.0], 2).coefficients == tuple(theta)
+def test_a_candidate_without_a_gradient_is_left_as_it_is(theta):
+    loss = TaylorSpace(2, False).to_loss([*theta, 0.3, 0.0])
+    assert loss.coefficients == tuple(theta)
+
+
+def test_names_by_order():
+    assert TaylorSpace(2, False).names == [
+        "theta_10", "theta_11", "theta_20", "center_p", "center_y",
+    ]  # fmt: skip
+    for order in range(2, 7):
+        assert len(TaylorSpace(order, False).names) == (
+            order * (order + 1) // 2 + 2
+        )
+
+
+def test_starting_points_are_known_losses():
+    def loss(name):
+        vector = TaylorSpace(4, False).starting_point(name)
+        return TaylorLoss(vector[:10], center=vector[10:])
+
+    p = np.array([[0.3, 0.5, 0.2]])
+    linear = loss("linear")
+    assert float(linear(np.array([1]), p)) == pytest.approx(-1.0 + 1.0)
+    # Within the Taylor polynomial's error: (2p - 1)^5 / 5 and less.
+    ce = loss("ce")
+    at_half = float(ce(np.array([1]), p))
+    at_more = float(ce(np.array([1]), np.array([[0.2, 0.6, 0.2]])))
+    assert at_half - at_more == pytest.approx(np.log(0.6 / 0.5), abs=1e-3)

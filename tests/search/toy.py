@@ -1,91 +1,114 @@
-"""Searches whose trials are arithmetic, so that tests can run many."""
+"""Searches whose trainings are arithmetic, so that tests can run many."""
 
 import json
+import os
 import pathlib
 import time
 
 import numpy as np
 
-from keras_arl import distribute
 from keras_arl.search import CMAESOracle
 from keras_arl.search import LossTuner
-from keras_arl.search.space import parameter_names
+from keras_arl.search.space import TaylorSpace
+from keras_arl.tasks import Task
 
-TARGET = np.linspace(-1, 1, 12)
+SPACE = TaylorSpace(order=4, class_aware=True)
 
 
-class ToyTuner(LossTuner):
-    """Scores a candidate by its distance to TARGET and its task's noise."""
+def vector_of(loss):
+    return np.array([*loss.coefficients, *loss.center])
 
-    noise = 0.0
-    # Seconds that a trial takes.
-    duration = 0.0
-    stop_after = None
-    fail = staticmethod(lambda values: False)
 
-    def __init__(self, oracle, directory, **kwargs):
+def target():
+    """The best loss: a neighbour of the starting point, as steep."""
+    start = np.array(SPACE.starting_point("linear"))
+    return vector_of(SPACE.to_loss(start + np.linspace(-0.3, 0.3, 12)))
+
+
+def toy_task(seed):
+    """A task without a model: only its seed is looked at."""
+    data = np.zeros((1, 1)), np.zeros(1, "int64")
+    return Task(data, data, build_model=None, num_classes=10, seed=seed)
+
+
+class ToyTrainer:
+    """Scores a loss by its distance to `target()` and its task's noise.
+
+    Args:
+        noise: Standard deviation of the noise, a function of task and loss.
+        duration: Seconds that a training takes.
+        stop_after: Number of trainings after which Ctrl-C comes.
+        fails: Function from the number of trainings before, the task and the
+            loss to whether the training raises an exception.
+        log: File that a line is added to as each training begins.
+    """
+
+    trains_together = False
+
+    def __init__(
+        self, noise=0.0, duration=0.0, stop_after=None, fails=None, log=None
+    ):
+        self.noise = noise
+        self.duration = duration
+        self.stop_after = stop_after
+        self.fails = fails
+        self.log = log
+        # Task seed and loss of each training in this process.
         self.ran = []
-        super().__init__(
-            oracle, tasks=lambda seed: None, directory=directory, **kwargs
-        )
 
-    def run_trial(self, trial):
-        values = trial.hyperparameters.values
+    def evaluate(self, task, loss, last_epochs):
         if len(self.ran) == self.stop_after:
             raise KeyboardInterrupt
-        self.ran.append(trial.trial_id)
-        if self.fail(values):
-            raise ValueError(f"boom {trial.trial_id}")
+        count = len(self.ran)
+        self.ran.append((task.seed, loss.coefficients))
+        if self.log is not None:
+            with open(self.log, "a") as file:
+                file.write(f"{os.getpid()} {task.seed} {loss.center}\n")
+        if self.fails is not None and self.fails(count, task, loss):
+            raise ValueError(f"boom {count}")
+        self.hold(task, loss)
+        distance = np.sum((vector_of(loss) - target()) ** 2)
+        digits = abs(hash(loss.coefficients)) % 2**32
+        luck = np.random.default_rng([task.seed, digits]).normal()
+        return float(np.exp(-distance + self.noise * luck))
+
+    def hold(self, task, loss):
+        """What takes the time of a training."""
         time.sleep(self.duration)
-        vector = np.array([values[n] for n in parameter_names(4)])
-        luck = np.random.default_rng(
-            [values["task_seed"], values["candidate"]]
-        ).normal()
-        score = -np.sum((vector - TARGET) ** 2) + self.noise * luck
-        return {self.oracle.objective.name: float(score)}
+
+    def get_config(self):
+        return {"trainer": "toy"}
 
 
-def toy(directory, **kwargs):
-    """A `ToyTuner`; its attributes and the oracle's arguments by name."""
-    attributes = {
+def toy(directory, trainer=None, **kwargs):
+    """A `LossTuner` with a `ToyTrainer`; arguments of both by name."""
+    of_trainer = {
         name: kwargs.pop(name)
-        for name in ("noise", "duration", "stop_after", "fail")
+        for name in ("noise", "duration", "stop_after", "fails", "log")
         if name in kwargs
     }
-    arguments = {
+    of_tuner = {
         name: kwargs.pop(name)
-        for name in ("overwrite", "chief_timeout")
+        for name in ("overwrite", "job_timeout")
         if name in kwargs
     }
     kwargs.setdefault("seed", 0)
-    result = ToyTuner(CMAESOracle(**kwargs), directory=directory, **arguments)
-    for name, value in attributes.items():
-        setattr(result, name, value)
-    return result
+    kwargs.setdefault("tasks_per_generation", 1)
+    return LossTuner(
+        CMAESOracle(**kwargs),
+        toy_task,
+        trainer=trainer or ToyTrainer(**of_trainer),
+        directory=directory,
+        **of_tuner,
+    )
 
 
-def search(directory, settings, trials_file=None):
-    """Runs a search, or a worker's part of it; a process of its own can.
-
-    Args:
-        directory: Directory of the search; the chief writes `best.json` there.
-        settings: Arguments of `toy`.
-        trials_file: File that a line is added to as each trial begins.
-    """
+def search(directory, settings, executor=None):
+    """Runs a search and writes `best.json`; a process of its own can."""
     tuner = toy(directory, **settings)
-    if trials_file is not None:
-        run_trial = tuner.run_trial
-
-        def noted(trial):
-            with open(trials_file, "a") as file:
-                file.write(f"{trial.trial_id}\n")
-            return run_trial(trial)
-
-        tuner.run_trial = noted
-    tuner.search()
-    if not distribute.is_worker():
-        path = pathlib.Path(directory, "best.json")
-        path.write_text(json.dumps(outcome(tuner)))
+    tuner.search(executor=executor)
+    path = pathlib.Path(directory, "best.json")
+    path.write_text(json.dumps(outcome(tuner)))
 
 
 def outcome(tuner):

@@ -13,7 +13,7 @@ _NO_FITNESS_TESTS = {
 }
 
 
-class Evolution:
+class CMAES:
     """CMA-ES by ask and tell, maximising; a seed determines every draw.
 
     pycma draws from NumPy's global generator by default, which the trainings

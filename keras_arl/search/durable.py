@@ -1,6 +1,5 @@
-"""Files of a search: state that survives a crash, and tables."""
+"""Files that survive a crash: written whole, or line by line."""
 
-import csv
 import errno
 import json
 import os
@@ -27,13 +26,16 @@ def write_text(path, text):
     _sync_directory(path.parent)
 
 
-def append_line(path, line):
-    """Adds a line to a file; a crash leaves it out, or its last part.
+def append_lines(path, lines):
+    """Adds lines to a file; a crash leaves some out, or the last one's end.
+
+    Returns:
+        The size of the file in bytes.
 
     Raises:
         OSError: If it cannot be written. The file is then as before.
     """
-    data = f"{line}\n".encode()
+    data = "".join(f"{line}\n" for line in lines).encode()
     with open(path, "ab", buffering=0, opener=open_no_link) as file:
         before = file.seek(0, os.SEEK_END)
         try:
@@ -43,6 +45,16 @@ def append_line(path, line):
         except OSError as error:
             file.truncate(before)
             raise _not_written(path, error) from error
+    return before + len(data)
+
+
+def truncate(path, size):
+    """Cuts a file, if there is one, to its first bytes if it has more."""
+    path = pathlib.Path(path)
+    if path.exists() and path.stat().st_size > size:
+        with open(path, "r+b", buffering=0, opener=open_no_link) as file:
+            file.truncate(size)
+            os.fsync(file.fileno())
 
 
 def open_no_link(path, flags):
@@ -145,43 +157,3 @@ def damaged(path, reason):
 def _checksum(content):
     text = json.dumps(content, sort_keys=True)
     return f"{zlib.crc32(text.encode()):08x}"
-
-
-def write_csv(rows, path):
-    """Writes a table as a CSV file with a header.
-
-    Args:
-        rows: List of dictionaries with the same keys, at least one.
-        path: File to write.
-
-    Raises:
-        ValueError: If there are no rows.
-
-    Example:
-
-    >>> rows = [{"loss": "ARL", "accuracy": 0.9}]
-    >>> keras_arl.search.write_csv(rows, "table.csv")
-    """
-    if not rows:
-        raise ValueError(f"There are no rows to write to {path}.")
-    with pathlib.Path(path).open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def check_same_settings(saved, asked, whose="The directory holds a search"):
-    """Raises a `ValueError` with the differences, if there are any."""
-    # As JSON returns them: lists for tuples.
-    asked = json.loads(json.dumps(asked))
-    different = [
-        f"{name}={saved.get(name)!r} there, {asked.get(name)!r} asked"
-        for name in sorted(saved.keys() | asked.keys())
-        if saved.get(name) != asked.get(name)
-    ]
-    if different:
-        raise ValueError(
-            f"{whose} with other settings: "
-            + "; ".join(different)
-            + ". Use another directory, or the same settings."
-        )

@@ -1,0 +1,173 @@
+"""The job of a search, evaluated: the one function that workers call."""
+
+import math
+import os
+import socket
+import threading
+import traceback
+import uuid
+
+import keras
+import keras_tuner
+import numpy as np
+
+from keras_arl.analysis import is_trainable
+from keras_arl.search import time_limit
+from keras_arl.search.job import Result
+from keras_arl.training import TrainingDivergedError
+
+NOT_TRAINED = (
+    "not trained: at uniform predictions the loss does not raise the labelled "
+    "class's probability"
+)
+# Dask's workers may run jobs in several threads; there is one trainer.
+_one_at_a_time = threading.Lock()
+_kept = {}
+
+
+def evaluate(evaluator, job):
+    """Evaluates the candidates of a job.
+
+    Args:
+        evaluator: The `Evaluator` of the search.
+        job: A `Job`.
+
+    Returns:
+        A `Result` for each candidate, a list. An exception of a training is
+        one of them, so that an exception of this function is not the task's.
+    """
+    with _one_at_a_time:
+        return list(evaluator.results(job))
+
+
+class Evaluator:
+    """What all jobs of a search share: tasks, losses and how to train.
+
+    A process to which it is sent keeps the first one that comes, with the
+    compiled programs of its trainer, for the jobs that follow.
+
+    Args:
+        tasks: Function from a seed to a `keras_arl.tasks.Task`.
+        space: A `TaylorSpace`.
+        trainer: A `keras_arl.training.Trainer` or `PlainTrainer`.
+        last_epochs: Number of last epochs whose accuracies are averaged.
+        trial_timeout: Seconds that a trial may take, or `None`.
+    """
+
+    def __init__(self, tasks, space, trainer, last_epochs, trial_timeout):
+        self._fields = tasks, space, trainer, last_epochs, trial_timeout
+        self._tasks = tasks
+        self._space = space
+        self._trainer = trainer
+        self._last_epochs = last_epochs
+        self._trial_timeout = trial_timeout
+        self._identity = uuid.uuid4().hex
+        self._home = _this_process()
+        # The task that was used last, whose data are in memory.
+        self._seed, self._task = None, None
+
+    def __reduce__(self):
+        return _keep, (self._identity, self._home, self._fields)
+
+    @property
+    def trains_together(self):
+        """Whether all candidates of a task are best evaluated by one job."""
+        return self._trainer.trains_together and self._trial_timeout is None
+
+    def results(self, job):
+        """A `Result` for each candidate of a job, each as soon as it is there.
+
+        Args:
+            job: A `Job`.
+
+        Returns:
+            An iterator.
+        """
+        if not self.trains_together:
+            return (self._one(job.task_seed, each) for each in job.candidates)
+        try:
+            task = self._task_of(job.task_seed)
+            losses = [self._loss(each, task) for each in job.candidates]
+        except Exception as error:
+            return iter([_failure(error)] * len(job.candidates))
+        if not task.in_memory:
+            return (self._one(job.task_seed, each) for each in job.candidates)
+        return self._together(task, losses)
+
+    def _together(self, task, losses):
+        teaching = [
+            loss for loss in losses if is_trainable(loss, task.num_classes)
+        ]
+        outcomes = self._trainer.evaluate_all(task, teaching, self._last_epochs)
+        for loss in losses:
+            yield (
+                _result(next(outcomes))
+                if loss in teaching
+                else Result(0.0, NOT_TRAINED)
+            )
+
+    def _one(self, seed, vector):
+        try:
+            return time_limit.run(
+                lambda: self._train(seed, vector),
+                self._trial_timeout,
+                may_exit=self._home != _this_process(),
+            )
+        except keras_tuner.errors.FatalError:
+            raise
+        except Exception as error:
+            return _failure(error)
+
+    def _train(self, seed, vector):
+        task = self._task_of(seed)
+        loss = self._loss(vector, task)
+        if not is_trainable(loss, task.num_classes):
+            return Result(0.0, NOT_TRAINED)
+        return _result(self._trainer.evaluate(task, loss, self._last_epochs))
+
+    def _loss(self, vector, task):
+        return self._space.to_loss(vector, from_logits=task.from_logits)
+
+    def _task_of(self, seed):
+        if seed == self._seed:
+            return self._task
+        # Pipelines and models that a user's task leaves unseeded.
+        keras.utils.set_random_seed(seed)
+        task = self._tasks(seed)
+        # A pipeline that shuffles goes on where its last use stopped.
+        if task.in_memory:
+            self._seed, self._task = seed, task
+        return task
+
+
+def _this_process():
+    return socket.gethostname(), os.getpid()
+
+
+def _keep(identity, home, fields):
+    if identity not in _kept:
+        # Of the search before, whose compiled programs take memory.
+        _kept.clear()
+        evaluator = Evaluator(*fields)
+        evaluator._identity, evaluator._home = identity, home
+        _kept[identity] = evaluator
+    return _kept[identity]
+
+
+def _result(outcome):
+    """The result of an accuracy, or of an exception in its place."""
+    if isinstance(outcome, keras_tuner.errors.FatalError):
+        raise outcome
+    if isinstance(outcome, Exception):
+        return _failure(outcome)
+    with np.errstate(over="ignore"):
+        score = float(np.float32(outcome))
+    if math.isfinite(score):
+        return Result(score)
+    return Result(None, f"the score is not finite: {score}")
+
+
+def _failure(error):
+    if isinstance(error, TrainingDivergedError):
+        return Result(None, str(error))
+    return Result(None, "".join(traceback.format_exception(error)), raised=True)

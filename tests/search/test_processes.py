@@ -1,0 +1,299 @@
+"""Searches in processes of this machine, and what may happen to them."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from keras_arl.search import CMAESOracle
+from keras_arl.search import LossTuner
+from keras_arl.search import dispatch
+from keras_arl.search import processes as search_processes
+from keras_arl.tasks import TaskFamily
+from keras_arl.tasks import TaskSpace
+from tests import processes
+from tests.search.hostile import BackendTrainer
+from tests.search.hostile import HostileTrainer
+from tests.search.hostile import LeakingTrainer
+from tests.search.toy import ToyTrainer
+from tests.search.toy import outcome
+from tests.search.toy import toy
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def quick_workers(request, monkeypatch):
+    """Workers of toys train nothing: Keras on NumPy starts in half the time."""
+    if "real" not in request.node.name:
+        monkeypatch.setenv("KERAS_BACKEND", "numpy")
+
+
+SETTINGS = {
+    "generations": 2, "popsize": 6, "tasks_per_generation": 2,
+    "selection_tasks": 2,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    tuner = toy(tmp_path_factory.mktemp("alone"), noise=0.3, **SETTINGS)
+    tuner.search(verbose=0)
+    return tuner
+
+
+@pytest.fixture(scope="module")
+def poison(alone):
+    """Task seed and coefficients of a trial of the first generation."""
+    return alone.trainer.ran[3]
+
+
+def children():
+    return psutil.Process().children(recursive=True)
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_processes_find_what_one_finds(tmp_path, alone, count):
+    tuner = toy(tmp_path, noise=0.3, **SETTINGS)
+    tuner.search(verbose=0, executor=count)
+    assert outcome(tuner) == outcome(alone)
+    assert tuner.results() == alone.results()
+    assert tuner.trainer.ran == []
+    logs = sorted(p.name for p in tmp_path.glob("loss_search/worker-*.log"))
+    assert logs == [f"worker-{k + 1}.log" for k in range(count)]
+
+
+def test_real_trainings_score_the_same_in_processes(tmp_path):
+    space = TaskSpace(num_train=100, epochs=(1,), families=("mlp",))
+
+    def tuner(name):
+        oracle = CMAESOracle(
+            generations=1, popsize=4, tasks_per_generation=2,
+            selection_tasks=1, seed=0,
+        )  # fmt: skip
+        return LossTuner(oracle, TaskFamily(space), directory=tmp_path / name)
+
+    here, there = tuner("here"), tuner("there")
+    here.search(verbose=0)
+    there.search(verbose=0, executor=2)
+    assert there.results() == here.results()
+    assert outcome(there) == outcome(here)
+
+
+def test_all_processes_have_as_many_threads(tmp_path):
+    tuner = toy(tmp_path, BackendTrainer(), **SETTINGS)
+    tuner.search(verbose=0, executor=2)
+    lines = set()
+    for log in tmp_path.glob("loss_search/worker-*.log"):
+        lines |= set(re.findall("^threads.*$", log.read_text(), re.MULTILINE))
+    (line,) = lines
+    expected = str(len(os.sched_getaffinity(0)))
+    assert line.split()[2:] == [
+        os.environ.get(name, expected)
+        for name in ("TF_NUM_INTRAOP_THREADS", "NPROC")
+    ]
+
+
+def test_a_worker_that_is_killed_in_a_trial_costs_nothing(
+    tmp_path, alone, poison
+):
+    once = tmp_path / "once"
+    trainer = HostileTrainer(poison, "kill", str(once), noise=0.3)
+    tuner = toy(tmp_path, trainer, **SETTINGS)
+    tuner.search(verbose=0, executor=2)
+    assert once.exists()
+    assert outcome(tuner) == outcome(alone)
+
+
+@pytest.mark.parametrize("deed", ["kill", "hang", "hang in C"])
+def test_a_trial_that_ends_its_worker_fails_alone(tmp_path, poison, deed):
+    trainer = HostileTrainer(poison, deed, noise=0.3)
+    limit = None if deed == "kill" else 0.5
+    tuner = toy(tmp_path, trainer, trial_timeout=limit, **SETTINGS)
+    tuner.search(verbose=0, executor=2)
+    assert tuner.oracle.finished
+    failed = [row for row in tuner.results() if row["status"] == "FAILED"]
+    reason = "trial_timeout=0.5 s" if deed == "hang" else "lost 3 times"
+    assert [reason in row["message"] for row in failed] == [True]
+    assert children() == []
+
+
+def test_a_worker_that_stops_is_missed(tmp_path, monkeypatch, alone, poison):
+    monkeypatch.setattr(dispatch, "_GRACE_SECONDS", 6.0)
+    once = tmp_path / "once"
+    trainer = HostileTrainer(poison, "stop", str(once), noise=0.3)
+    tuner = toy(tmp_path, trainer, job_timeout=6.0, **SETTINGS)
+    tuner.search(verbose=0, executor=2)
+    assert once.exists()
+    assert outcome(tuner) == outcome(alone)
+
+
+def test_workers_that_leak_are_replaced(tmp_path, monkeypatch):
+    monkeypatch.setattr(search_processes, "_JOBS_PER_WORKER", 3)
+    tuner = toy(tmp_path, LeakingTrainer(), **{**SETTINGS, "generations": 6})
+    tuner.search(verbose=0, executor=2)
+    logs = "".join(
+        log.read_text() for log in tmp_path.glob("loss_search/worker-*.log")
+    )
+    leaked = [int(number) for number in re.findall(r"leaked (\d+)", logs)]
+    assert len(leaked) == tuner.oracle.max_trials
+    assert max(leaked) <= 3 * SETTINGS["popsize"]
+
+
+PROGRAM = """
+import json, pathlib, signal, sys
+from tests.search import toy
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    settings = json.loads(sys.argv[1])
+    toy.search("search", settings, executor=2)
+"""
+
+
+def program(directory, settings, source=PROGRAM):
+    (directory / "program.py").write_text(source)
+    root = str(pathlib.Path(__file__).parents[2])
+    return processes.program(
+        [sys.executable, "program.py", json.dumps(settings)],
+        cwd=directory,
+        stdout=(directory / "log").open("a"),
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "PYTHONPATH": root},
+    )
+
+
+def workers_of(process):
+    return [
+        child
+        for child in psutil.Process(process.pid).children()
+        if "spawn_main" in " ".join(child.cmdline())
+    ]
+
+
+def test_workers_die_with_a_driver_that_is_killed_and_it_goes_on(
+    tmp_path, alone
+):
+    trials = tmp_path / "trials"
+    trials.touch()
+    slow = {**SETTINGS, "noise": 0.3, "duration": 0.3, "log": str(trials)}
+    with program(tmp_path, slow) as driver:
+        processes.wait_for_lines(trials, 5, 120)
+        workers = workers_of(driver)
+        assert len(workers) == 2
+        driver.kill()
+    assert psutil.wait_procs(workers, timeout=30)[1] == []
+    with program(tmp_path, {**SETTINGS, "noise": 0.3}) as rest:
+        assert rest.wait(120) == 0, (tmp_path / "log").read_text()
+    best = json.loads((tmp_path / "search" / "best.json").read_text())
+    assert best == json.loads(json.dumps(outcome(alone)))
+
+
+def test_ctrl_c_ends_the_workers(tmp_path):
+    trials = tmp_path / "trials"
+    trials.touch()
+    slow = {**SETTINGS, "duration": 1000.0, "log": str(trials)}
+    with program(tmp_path, slow) as driver:
+        processes.wait_for_lines(trials, 1, 120)
+        workers = workers_of(driver)
+        driver.send_signal(signal.SIGINT)
+        driver.wait(30)
+    assert psutil.wait_procs(workers, timeout=30)[1] == []
+    log = (tmp_path / "log").read_text()
+    assert log.strip().endswith("KeyboardInterrupt")
+
+
+def test_a_program_without_its_guard_is_told_so(tmp_path):
+    unguarded = PROGRAM.replace('if __name__ == "__main__":', "if True:")
+    with program(tmp_path, SETTINGS, unguarded) as driver:
+        assert driver.wait(120) == 1
+    log = (tmp_path / "log").read_text()
+    assert "Workers end before they do any work" in log
+    assert 'if __name__ == "__main__":' in log
+
+
+def test_a_task_function_without_a_file_is_told_so(tmp_path):
+    code = """
+from keras_arl import search, tasks
+from tests.search.toy import toy_task
+def own_task(seed):
+    return toy_task(seed)
+tuner = search.LossTuner(search.CMAESOracle(), own_task, directory="x")
+tuner.search(executor=2)
+"""
+    for arguments in (["-"], ["-c", code]):
+        result = subprocess.run(
+            [sys.executable, *arguments],
+            input=code,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(pathlib.Path(__file__).parents[2]),
+            },
+        )
+        assert result.returncode == 1
+        error = result.stderr.splitlines()[-1]
+        assert "a notebook cell, or standard input" in error
+
+
+def test_a_task_function_within_another_is_told_so(tmp_path):
+    oracle = CMAESOracle(seed=0)
+    tuner = LossTuner(oracle, lambda seed: None, directory=tmp_path)
+    with pytest.raises(RuntimeError, match="at the top of a module"):
+        tuner.search(verbose=0, executor=2)
+
+
+def test_a_log_is_no_way_out_of_the_directory(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "loss_search").mkdir()
+    (tmp_path / "loss_search" / "worker-1.log").symlink_to(victim)
+    tuner = toy(tmp_path, **SETTINGS)
+    tuner.search(verbose=0, executor=1)
+    assert victim.read_text() == "precious"
+
+
+def test_searches_that_share_a_pool_of_the_users(tmp_path, alone):
+    import concurrent.futures
+    import multiprocessing
+
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(2, context) as pool:
+        for name in ("one", "two"):
+            tuner = toy(tmp_path / name, noise=0.3, **SETTINGS)
+            tuner.search(verbose=0, executor=pool)
+            assert outcome(tuner) == outcome(alone)
+
+
+def test_a_pool_of_threads_trains_one_at_a_time(tmp_path, alone):
+    import concurrent.futures
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        tuner = toy(tmp_path, ToyTrainer(noise=0.3), **SETTINGS)
+        tuner.search(verbose=0, executor=pool)
+    assert outcome(tuner) == outcome(alone)
+
+
+@pytest.mark.parametrize("executor", [0, "two", object(), True, 1.5])
+def test_what_is_no_executor_is_refused(tmp_path, executor):
+    tuner = toy(tmp_path, **SETTINGS)
+    with pytest.raises(ValueError, match="`executor` must be"):
+        tuner.search(verbose=0, executor=executor)
+
+
+def test_own_cost_of_a_trial_is_small(tmp_path):
+    # Not a bar: that is the benchmark's. Ten times more would be a defect.
+    settings = {**SETTINGS, "generations": 10, "popsize": 20}
+    tuner = toy(tmp_path, **settings)
+    before = time.process_time()
+    tuner.search(verbose=0, executor=2)
+    cost = (time.process_time() - before) / tuner.oracle.max_trials
+    assert cost < 0.05
