@@ -1,5 +1,8 @@
 """What differs between TensorFlow, JAX and PyTorch, outside of training."""
 
+import functools
+import warnings
+
 import keras
 from keras import ops
 
@@ -52,3 +55,123 @@ def value_and_gradient(function, x):
         value = function(x)
         (gradient,) = torch.autograd.grad(value, x)
     return float(ops.convert_to_numpy(value)), ops.convert_to_numpy(gradient)
+
+
+def value_and_gradients(function, tensors):
+    """The value of a function of several tensors and its gradients.
+
+    It may be called while a step is compiled, and within another derivative.
+
+    Args:
+        function: Function from a list of tensors to a scalar tensor.
+        tensors: List of tensors, the place at which it is differentiated.
+
+    Returns:
+        The value, a scalar tensor, and the gradients, a list of tensors of
+        the shapes of `tensors`; zeros where the value does not depend on one.
+    """
+    backend = keras.config.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        # Copies, because a branch of `tf.cond` sees placeholders of tensors
+        # from outside of it, and these would not be watched.
+        tensors = [tf.identity(x) for x in tensors]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(tensors)
+            value = function(tensors)
+        return value, tape.gradient(
+            value, tensors, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+    if backend == "jax":
+        import jax
+
+        return jax.value_and_grad(function)(tensors)
+    import torch
+
+    # Also where gradients are switched off around the call.
+    with torch.enable_grad():
+        tensors = [x.detach().requires_grad_() for x in tensors]
+        value = function(tensors)
+        gradients = torch.autograd.grad(
+            value, tensors, allow_unused=True, materialize_grads=True
+        )
+    return value.detach(), list(gradients)
+
+
+def jvp(function, tensors, tangents):
+    """The value of a function and its derivative along a direction.
+
+    One forward pass computes both (forward mode), so that the derivative of
+    every output along one direction costs about as much as two evaluations.
+
+    Args:
+        function: Function from a list of tensors to a tensor, or to a list or
+            tuple of them.
+        tensors: List of tensors, the place.
+        tangents: List of tensors of the same shapes, the direction.
+
+    Returns:
+        The value and the derivative, each of the structure of the function's
+        output.
+    """
+    backend = keras.config.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        tensors = [tf.identity(x) for x in tensors]
+        with tf.autodiff.ForwardAccumulator(tensors, list(tangents)) as forward:
+            value = function(tensors)
+        zero = tf.UnconnectedGradients.ZERO
+        return value, tf.nest.map_structure(
+            lambda x: forward.jvp(x, unconnected_gradients=zero), value
+        )
+    if backend == "jax":
+        import jax
+
+        return jax.jvp(function, (list(tensors),), (list(tangents),))
+    import torch
+
+    _prepare_forward_mode()
+    return torch.func.jvp(function, (list(tensors),), (list(tangents),))
+
+
+@functools.cache
+def _prepare_forward_mode():
+    """Lets PyTorch load its forward mode, which warns of its own code."""
+    import torch
+
+    nothing = (torch.zeros(()),)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`torch.jit.script`")
+        torch.func.jvp(torch.sin, nothing, nothing)
+
+
+def num_replicas():
+    """Over how many copies of the model a step is spread that share no state.
+
+    They are those of `tf.distribute` and of `torch.distributed`. JAX runs one
+    program on all devices, which counts as one.
+    """
+    backend = keras.config.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return tf.distribute.get_strategy().num_replicas_in_sync
+    if backend == "torch":
+        import torch.distributed
+
+        is_available = torch.distributed.is_available()
+        if is_available and torch.distributed.is_initialized():
+            return torch.distributed.get_world_size()
+    return 1
+
+
+def share_of_replica(loss):
+    """A replica's mean loss as its share of the mean over all replicas.
+
+    `tf.distribute` adds up the gradients of its replicas; the others average.
+    """
+    if keras.config.backend() == "tensorflow":
+        return loss / num_replicas()
+    return loss
