@@ -1,19 +1,21 @@
+import itertools
+
 import keras
 import numpy as np
 import pytest
 
 from keras_arl import analysis
 from keras_arl import losses
+from keras_arl.analysis import asymmetry_ratio
 from keras_arl.analysis import is_trainable
+from keras_arl.analysis import symmetry_gap
 from keras_arl.losses import TaylorLoss
-from keras_arl.losses import asymmetry_ratio
-from keras_arl.losses import symmetry_gap
 from tests.losses.reference import to_numpy
 from tests.losses.reference import value_and_gradient
 
 
 @pytest.mark.parametrize("class_aware", [False, True])
-@pytest.mark.parametrize("num_classes", [2, 3, 10, 100])
+@pytest.mark.parametrize("num_classes", [2, 10, 100])
 def test_closed_form_agrees_with_the_gradient(rng, num_classes, class_aware):
     verdicts = []
     for _ in range(20):
@@ -59,9 +61,14 @@ def test_what_cannot_teach():
     assert not is_trainable(lambda y, p: ce.call(0 * y, p), 10)
 
 
-@pytest.mark.parametrize("num_classes", [2, 3, 10, 100])
 @pytest.mark.parametrize(
-    "name", ["mae", "rce", "nce", "nfl", "nce+mae", "nfl+rce"]
+    ("name", "num_classes"),
+    [
+        *itertools.product(
+            ["mae", "rce", "nce", "nfl", "nce+mae", "nfl+rce"], [2, 10]
+        ),
+        ("nce+mae", 100),
+    ],
 )
 def test_symmetric_losses_have_no_gap(name, num_classes):
     assert symmetry_gap(losses.get(name), num_classes) < 1e-5
@@ -93,18 +100,18 @@ def test_symmetry_gap_of_a_constant():
     assert symmetry_gap(lambda y, p: 0.0 * p[:, 0] + 3.0, 4) == 0.0
 
 
-@pytest.mark.parametrize("num_classes", [2, 10])
-@pytest.mark.parametrize("a", [0.2, 1.0, 6.0])
-@pytest.mark.parametrize("q", [0.2, 0.6, 1.0, 1.5, 3.0])
+@pytest.mark.parametrize("num_classes", [2, 3])
+@pytest.mark.parametrize("a", [0.2, 6.0])
+@pytest.mark.parametrize("q", [0.2, 0.6, 1.0, 3.0])
 def test_published_conditions_of_agce(a, q, num_classes):
     ratio = asymmetry_ratio(losses.AGCE(a, q), num_classes)
     expected = 1.0 if q >= 1 else (a / (a + 1)) ** (1 - q)
     assert ratio == pytest.approx(expected, rel=5e-3)
 
 
-@pytest.mark.parametrize("num_classes", [2, 10])
-@pytest.mark.parametrize("a", [1.5, 3.0, 6.3])
-@pytest.mark.parametrize("q", [0.1, 0.9, 1.0, 1.5, 3.0])
+@pytest.mark.parametrize("num_classes", [2, 3])
+@pytest.mark.parametrize("a", [1.5, 6.3])
+@pytest.mark.parametrize("q", [0.1, 1.0, 1.5, 3.0])
 def test_published_conditions_of_aul(a, q, num_classes):
     ratio = asymmetry_ratio(losses.AUL(a, q), num_classes)
     expected = 1.0 if q <= 1 else ((a - 1) / a) ** (q - 1)
@@ -119,37 +126,34 @@ def test_published_condition_of_ael(a):
 
 def test_asymmetry_ratio_of_symmetric_and_unbounded_losses():
     assert asymmetry_ratio(losses.MAE(), 10) == pytest.approx(1, abs=1e-3)
-    assert 0 < asymmetry_ratio(losses.CrossEntropy(), 10) < 1e-3
-    ratios = [asymmetry_ratio(losses.GCE(q), 10) for q in (0.1, 0.5, 0.9)]
-    assert ratios == sorted(ratios)
+    assert 0 < asymmetry_ratio(losses.CrossEntropy(), 3) < 1e-3
     rising = TaylorLoss([0, -2, 0, 0, 2, 0], order=3)
-    assert asymmetry_ratio(rising, 10) < 0
-    assert asymmetry_ratio(TaylorLoss([0, 1, 0], order=2), 10) == -np.inf
+    assert asymmetry_ratio(rising, 3) < 0
+    assert asymmetry_ratio(TaylorLoss([0, 1, 0], order=2), 3) == -np.inf
 
 
 def test_asymmetry_ratio_does_not_depend_on_the_scale():
     ce = losses.CrossEntropy()
-    for scale in (1e-8, 1.0, 1e6):
+    expected = asymmetry_ratio(ce, 3)
+    for scale in (1e-8, 1e6):
         ratio = asymmetry_ratio(
-            lambda y, p, scale=scale: scale * ce.call(y, p), 10
+            lambda y, p, scale=scale: scale * ce.call(y, p), 3
         )
-        assert ratio == pytest.approx(asymmetry_ratio(ce, 10), rel=1e-3)
+        assert ratio == pytest.approx(expected, rel=1e-3)
     for a in (1e3, 1e6):
-        assert asymmetry_ratio(losses.AEL(a), 10) == pytest.approx(
+        assert asymmetry_ratio(losses.AEL(a), 3) == pytest.approx(
             np.exp(-1 / a), abs=1e-5
         )
 
 
-@pytest.mark.parametrize("q", [0.5, 0.7, 0.9, 0.99])
-def test_asymmetry_ratio_of_gce_is_that_of_a_thousandth(q):
+@pytest.mark.parametrize("from_logits", [False, True])
+@pytest.mark.parametrize("q", [0.5, 0.9])
+def test_asymmetry_ratio_of_gce_is_that_of_a_thousandth(q, from_logits):
     # At v = 0.001 and u = 1 - v, where its infimum is. The quadrature is worst
-    # at the unbounded slope at 0.
+    # at the unbounded slope at 0. To logits no bound applies.
     v = 0.001
     expected = (1 - (1 - v) ** q) / v**q
-    ratio = asymmetry_ratio(losses.GCE(q), 10)
-    assert ratio == pytest.approx(expected, rel=0.05)
-    # From logits too, to which no bound applies.
-    ratio = asymmetry_ratio(losses.GCE(q, from_logits=True), 10)
+    ratio = asymmetry_ratio(losses.GCE(q, from_logits=from_logits), 3)
     assert ratio == pytest.approx(expected, rel=0.05)
 
 

@@ -6,6 +6,7 @@ All take the label y, one-hot or soft, and the class probabilities p, of shape
 
 import numpy as np
 
+from keras_arl import losses
 from tests.losses.reference import taylor
 
 # Of three classes; neither symmetric nor doubly stochastic.
@@ -136,3 +137,39 @@ PAPERS = {
     "focal+sr": sparse(expected(focal(0.5))),
     "gce+sr": sparse(expected(gce(0.01))),
 }
+
+
+# Arguments without defaults.
+_REQUIRED = {
+    "backward_correction": {"transition": TRANSITION},
+    "forward_correction": {"transition": TRANSITION},
+    "taylor": TAYLOR,
+}
+
+
+def make(name, /, **kwargs):
+    """A loss of the registry."""
+    return losses.get(name, **_REQUIRED.get(name, {}), **kwargs)
+
+
+def paper(name):
+    """Its formula."""
+    if name == "arl":
+        arl = losses.ARL()
+        return lambda y, p: taylor(
+            arl.coefficients, arl.center, arl.order, y, p, arl.class_aware
+        )
+    return PAPERS[name]
+
+
+def batch(rng, size=8):
+    """Class indices, the same one-hot, and class probabilities."""
+    num_classes = len(TRANSITION)
+    probabilities = rng.dirichlet(np.ones(num_classes), size=size)
+    labels = rng.integers(num_classes, size=size)
+    return labels, np.eye(num_classes)[labels], probabilities
+
+
+def logits_of(p):
+    """Logits whose softmax is p, shifted: a softmax must not care."""
+    return np.log(p) + np.arange(len(p))[:, None]

@@ -43,6 +43,8 @@ def test_parts_must_agree():
         losses.NCE(from_logits=True), losses.MAE(from_logits=True)
     )
     assert both.from_logits
+    with pytest.raises(TypeError, match="'from_logits'"):
+        ActivePassive(losses.NCE(), losses.MAE(), from_logits=True)
     if BACKEND != "jax":
         with pytest.raises(ValueError, match=r"`dtype`.*float64"):
             ActivePassive(losses.NCE(dtype="float64"), losses.MAE())

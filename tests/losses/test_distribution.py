@@ -20,13 +20,14 @@ y = np.arange(64) % 3
 def fitted(strategy, name):
     keras.utils.set_random_seed(0)
     loss = losses.get(name, from_logits=True)
+    loss.hyper_variables()
     with strategy.scope():
         model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
         model.compile(keras.optimizers.SGD(0.1), loss)
     history = model.fit(x, y, batch_size=16, epochs=3, shuffle=False, verbose=0)
     return [*history.history["loss"], *model.get_weights()[0].ravel()]
 
-for name in ("arl", "gce", "nce+rce", "ce+sr"):
+for name in ("arl", "gce+sr"):
     two = fitted(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), name)
     one = fitted(tf.distribute.get_strategy(), name)
     np.testing.assert_allclose(two, one, rtol=1e-4, atol=1e-5, err_msg=name)

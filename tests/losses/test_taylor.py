@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from keras_arl.losses import TaylorLoss
-from tests.losses.reference import compiled
 from tests.losses.reference import taylor
 from tests.losses.reference import to_numpy
 from tests.losses.reference import value_and_gradient
@@ -39,22 +38,24 @@ def reference(loss, targets, probabilities):
 
 @pytest.mark.parametrize("class_aware", [False, True])
 @pytest.mark.parametrize("order", ORDERS)
-def test_matches_the_definition_for_every_form_of_labels(
-    rng, order, class_aware
-):
-    loss = make(rng, order, class_aware=class_aware, reduction=None)
+def test_matches_the_definition(rng, order, class_aware):
     labels, one_hot, p = batch(rng)
     soft = rng.dirichlet(np.ones(5), size=6)
-    expected = reference(loss, one_hot, p)
-    np.testing.assert_allclose(loss(labels, p), expected, atol=2e-5)
-    np.testing.assert_allclose(loss(labels[:, None], p), expected, atol=2e-5)
-    np.testing.assert_allclose(
-        loss(labels.astype("float32"), p), expected, atol=2e-5
-    )
-    np.testing.assert_allclose(loss(one_hot, p), expected, atol=2e-5)
-    np.testing.assert_allclose(
-        loss(soft, p), reference(loss, soft, p), atol=2e-5
-    )
+    for from_logits in (False, True):
+        loss = make(
+            rng,
+            order,
+            class_aware=class_aware,
+            from_logits=from_logits,
+            reduction=None,
+        )
+        predictions = np.log(p) + 3 if from_logits else p
+        for y_true, targets in ((labels, one_hot), (soft, soft)):
+            np.testing.assert_allclose(
+                loss(y_true, predictions),
+                reference(loss, targets, p),
+                atol=5e-5,
+            )
 
 
 def test_hand_computed_value():
@@ -74,38 +75,6 @@ def test_class_counts(rng, num_classes, class_aware):
     expected = reference(loss, one_hot, p)
     scale = max(1.0, np.abs(expected).max())
     np.testing.assert_allclose(loss(labels, p), expected, atol=3e-5 * scale)
-
-
-def test_sequences(rng):
-    loss = make(rng, reduction=None)
-    p = rng.dirichlet(np.ones(5), size=(2, 3))
-    labels = rng.integers(5, size=(2, 3))
-    expected = reference(loss, np.eye(5)[labels], p)
-    np.testing.assert_allclose(loss(labels, p), expected, atol=2e-5)
-    np.testing.assert_allclose(loss(labels[..., None], p), expected, atol=2e-5)
-
-
-def test_as_many_examples_as_classes_is_not_ambiguous(rng):
-    loss = make(rng, reduction=None)
-    labels, one_hot, p = batch(rng, size=5, num_classes=5)
-    np.testing.assert_allclose(loss(labels, p), loss(one_hot, p), atol=2e-5)
-
-
-@pytest.mark.parametrize("class_aware", [False, True])
-def test_logits_equal_probabilities(rng, class_aware):
-    loss = make(rng, class_aware=class_aware, reduction=None)
-    from_logits = TaylorLoss(
-        loss.coefficients,
-        loss.center,
-        class_aware=class_aware,
-        from_logits=True,
-        reduction=None,
-    )
-    logits = rng.normal(size=(6, 5)) * 5
-    labels = rng.integers(5, size=6)
-    p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
-    expected = reference(loss, np.eye(5)[labels], p)
-    np.testing.assert_allclose(from_logits(labels, logits), expected, atol=2e-5)
 
 
 @pytest.mark.parametrize("one_hot", [False, True])
@@ -180,132 +149,6 @@ def test_a_class_aware_gradient_at_uniform_predictions(num_classes):
     np.testing.assert_allclose(small[0], 2 * expected / num_classes, atol=1e-5)
 
 
-@pytest.mark.parametrize("class_aware", [False, True])
-@pytest.mark.parametrize("one_hot", [False, True])
-def test_gradients_through_logits_equal_finite_differences(
-    rng, one_hot, class_aware
-):
-    loss = make(rng, class_aware=class_aware, from_logits=True, reduction="sum")
-    labels = np.array([0, 2, 2])
-    targets = np.eye(4)[labels]
-    logits = rng.normal(size=(3, 4))
-
-    def exact(x):
-        p = np.exp(x) / np.exp(x).sum(-1, keepdims=True)
-        return reference(loss, targets, p).sum()
-
-    _, gradient = value_and_gradient(
-        lambda x: loss(targets if one_hot else labels, x), logits
-    )
-    for index in np.ndindex(logits.shape):
-        step = np.zeros_like(logits)
-        step[index] = 1e-5
-        numeric = (exact(logits + step) - exact(logits - step)) / 2e-5
-        assert gradient[index] == pytest.approx(numeric, abs=1e-3)
-
-
-@pytest.mark.parametrize("class_aware", [False, True])
-def test_gradients_through_logits_are_finite_at_saturation(rng, class_aware):
-    loss = make(rng, class_aware=class_aware, from_logits=True)
-    logits = np.array([[1e4, 0.0, -1e4], [-1e4, 1e4, 1e4]])
-    value, gradient = value_and_gradient(
-        lambda x: loss(np.array([1, 0]), x), logits
-    )
-    assert np.isfinite(value)
-    assert np.isfinite(gradient).all()
-
-
-@pytest.mark.parametrize(
-    ("reduction", "reduce"),
-    [
-        ("sum", lambda v, w: (v * w).sum()),
-        ("sum_over_batch_size", lambda v, w: (v * w).mean()),
-        ("mean", lambda v, w: (v * w).mean()),
-        ("mean_with_sample_weight", lambda v, w: (v * w).sum() / w.sum()),
-        ("none", lambda v, w: v * w),
-        (None, lambda v, w: v * w),
-    ],
-)
-def test_reductions_and_sample_weight(rng, reduction, reduce):
-    loss = make(rng, reduction=reduction)
-    labels, one_hot, p = batch(rng)
-    weight = rng.uniform(size=6)
-    np.testing.assert_allclose(
-        loss(labels, p, sample_weight=weight),
-        reduce(reference(loss, one_hot, p), weight),
-        atol=2e-5,
-    )
-
-
-def test_masked_batch_equals_its_subset(rng):
-    model = keras.Sequential(
-        [
-            keras.layers.Embedding(7, 3, mask_zero=True),
-            keras.layers.Dense(4, activation="softmax"),
-        ]
-    )
-    loss = make(rng)
-    model.compile(loss=loss)
-    tokens = np.array([[1, 2, 0, 0], [3, 4, 5, 6]])
-    labels = rng.integers(4, size=tokens.shape)
-    value = model.evaluate(tokens, labels, verbose=0)
-    p = to_numpy(model(tokens))
-    kept = tokens != 0
-    expected = reference(loss, np.eye(4)[labels], p)[kept].mean()
-    assert value == pytest.approx(expected, abs=1e-5)
-
-
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "mixed_bfloat16"])
-def test_low_precision_is_computed_in_float32(rng, dtype):
-    loss = make(rng, dtype=dtype, reduction=None)
-    # bfloat16 has no 301, float16 no 4099.
-    labels = np.array([301, 4099])
-    p = rng.dirichlet(np.ones(5000), size=2)
-    assert loss.dtype == "float32"
-    np.testing.assert_allclose(
-        loss(labels, p),
-        reference(loss, np.eye(5000)[labels], p),
-        rtol=1e-4,
-    )
-
-
-def test_float64(rng):
-    if BACKEND == "jax":
-        pytest.skip("JAX computes in float64 only with a global switch")
-    loss = make(rng, dtype="float64", reduction=None)
-    labels, one_hot, p = batch(rng)
-    np.testing.assert_allclose(
-        loss(labels, p), reference(loss, one_hot, p), rtol=1e-6, atol=1e-7
-    )
-
-
-def test_fit_under_a_mixed_precision_policy(rng):
-    policy = keras.mixed_precision.dtype_policy()
-    keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
-    try:
-        model = keras.Sequential(
-            [
-                keras.Input((2,)),
-                keras.layers.Dense(400, "softmax", kernel_initializer="normal"),
-            ]
-        )
-        loss = TaylorLoss([0, -1, 0], order=2)
-        model.compile(optimizer="sgd", loss=loss)
-        # Far apart, so that neighbouring classes are too.
-        x = 50 * rng.normal(size=(4, 2)).astype("float32")
-        labels = np.array([301, 302, 303, 399])
-        p = to_numpy(keras.ops.cast(model(x), "float32"))
-        history = model.fit(x, labels, batch_size=4, verbose=0).history
-    finally:
-        keras.mixed_precision.set_dtype_policy(policy)
-    value = history["loss"][0]
-    expected = reference(loss, np.eye(400)[labels], p).mean()
-    assert value == pytest.approx(expected, rel=0.01)
-    for other in (labels - 1, labels // 2 * 2):
-        wrong = reference(loss, np.eye(400)[other], p).mean()
-        assert value != pytest.approx(wrong, rel=0.05)
-
-
 def test_assign_changes_the_loss(rng):
     loss = make(rng, reduction=None)
     labels, one_hot, p = batch(rng)
@@ -352,22 +195,6 @@ def test_assign_does_not_retrace_a_compiled_model(rng, jit_compile):
     assert CountingLoss.calls == traces
 
 
-@pytest.mark.skipif(BACKEND != "torch", reason="eager execution")
-def test_assign_changes_a_compiled_model_on_torch(rng):
-    model = keras.Sequential(
-        [keras.Input((3,)), keras.layers.Dense(4, activation="softmax")]
-    )
-    loss = TaylorLoss(np.zeros(10))
-    model.compile(optimizer=keras.optimizers.SGD(0.0), loss=loss)
-    x = rng.normal(size=(8, 3)).astype("float32")
-    labels = rng.integers(4, size=8)
-    assert model.evaluate(x, labels, verbose=0) == 0.0
-    loss.assign(rng.normal(size=10))
-    expected = reference(loss, np.eye(4)[labels], to_numpy(model(x)))
-    value = model.evaluate(x, labels, verbose=0)
-    assert value == pytest.approx(expected.mean(), abs=1e-4)
-
-
 @pytest.mark.skipif(BACKEND != "jax", reason="constants of a trace")
 def test_variables_are_inputs_of_a_compiled_function_on_jax(rng):
     import jax
@@ -404,24 +231,6 @@ def test_assign_warns_on_jax_where_a_trace_keeps_the_old_values(rng):
         loss.assign(np.ones(10))
 
 
-@pytest.mark.skipif(BACKEND != "jax", reason="tracing of JAX")
-def test_an_eager_gradient_on_jax_is_no_trace(rng):
-    loss = make(rng)
-    labels, _, p = batch(rng)
-    value_and_gradient(lambda x: loss(labels, x), p)
-    loss.assign(np.ones(10))
-
-
-@pytest.mark.skipif(BACKEND == "torch", reason="no compiler wanted here")
-def test_labels_that_a_compiled_function_captures(rng):
-    loss = make(rng)
-    labels, one_hot, p = batch(rng)
-    captured = keras.ops.convert_to_tensor(labels, dtype="float32")
-    value = compiled(lambda x: loss(captured, x))(p.astype("float32"))
-    expected = reference(loss, one_hot, p).mean()
-    assert float(value) == pytest.approx(expected, abs=2e-5)
-
-
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="a path of its own there")
 @pytest.mark.parametrize("order", ORDERS)
 def test_closed_gradient_is_the_automatic_one(rng, order):
@@ -456,120 +265,6 @@ def test_closed_gradient_is_the_automatic_one(rng, order):
         gradients(labels), gradients(one_hot), strict=True
     ):
         np.testing.assert_allclose(ours, automatic, rtol=2e-4, atol=2e-4)
-
-
-@pytest.mark.skipif(BACKEND != "tensorflow", reason="shapes of tf.data")
-def test_labels_of_a_depth_known_only_in_the_run(rng):
-    import tensorflow as tf
-
-    loss = make(rng)
-    labels, one_hot, p = batch(rng)
-    p = p.astype("float32")
-    unknown = tf.TensorSpec((None, None), "float32")
-    run = tf.function(
-        loss, input_signature=[unknown, tf.TensorSpec((None, 5), "float32")]
-    )
-    expected = reference(loss, one_hot, p).mean()
-    value = run(one_hot.astype("float32"), p)
-    assert float(value) == pytest.approx(expected, abs=2e-5)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="reshape"):
-        run(labels[:, None].astype("float32"), p)
-    rankless = tf.function(
-        loss,
-        input_signature=[
-            tf.TensorSpec(None, "float32"),
-            tf.TensorSpec((None, 5), "float32"),
-        ],
-    )
-    with pytest.raises(ValueError, match="`y_true` must have a known number"):
-        rankless(one_hot.astype("float32"), p)
-
-
-@pytest.mark.skipif(BACKEND == "torch", reason="no compiler wanted here")
-def test_compiled_equals_eager(rng):
-    loss = make(rng, reduction=None)
-    labels, one_hot, p = batch(rng)
-    run = compiled(lambda y, x: loss(y, x))
-    expected = reference(loss, one_hot, p)
-    p = p.astype("float32")
-    np.testing.assert_allclose(run(labels, p), expected, atol=2e-5)
-    np.testing.assert_allclose(
-        run(one_hot.astype("float32"), p), expected, atol=2e-5
-    )
-
-
-def test_fit_with_jit_compile(rng):
-    jit_compile = BACKEND != "torch"
-    model = keras.Sequential(
-        [keras.Input((2,)), keras.layers.Dense(2, activation="softmax")]
-    )
-    loss = TaylorLoss([0, -1, 0], order=2)
-    model.compile(
-        optimizer=keras.optimizers.SGD(0.5), loss=loss, jit_compile=jit_compile
-    )
-    x = rng.normal(size=(64, 2)).astype("float32")
-    labels = (x[:, 0] > 0).astype("int64")
-    losses = model.fit(x, labels, epochs=30, verbose=0).history["loss"]
-    assert losses[-1] < losses[0] - 0.1
-
-
-@pytest.mark.parametrize("wrong", [-1, 5, 1.5, np.nan])
-def test_invalid_class_index_raises_eagerly(rng, wrong):
-    loss = make(rng)
-    labels, _, p = batch(rng)
-    labels = labels.astype("float32")
-    labels[2] = wrong
-    with pytest.raises(ValueError, match=rf"0\.\.4.*among them: {wrong:g}"):
-        loss(labels, p)
-
-
-@pytest.mark.skipif(BACKEND == "torch", reason="always eager")
-@pytest.mark.parametrize("wrong", [-1, 5])
-def test_invalid_class_index_is_nan_when_compiled(rng, wrong):
-    loss = make(rng, reduction=None)
-    labels, one_hot, p = batch(rng)
-    labels[2] = wrong
-    values = to_numpy(
-        compiled(lambda y, x: loss(y, x))(labels, p.astype("float32"))
-    )
-    assert np.isnan(values[2])
-    good = np.arange(6) != 2
-    expected = reference(loss, one_hot, p)
-    np.testing.assert_allclose(values[good], expected[good], atol=2e-5)
-
-
-def test_config_round_trip(rng):
-    loss = make(
-        rng,
-        order=3,
-        from_logits=True,
-        reduction="sum",
-        name="mine",
-        dtype="float64" if BACKEND != "jax" else "float32",
-    )
-    again = TaylorLoss.from_config(loss.get_config())
-    assert again.get_config() == loss.get_config()
-    assert again.dtype == loss.dtype
-    revived = keras.saving.deserialize_keras_object(
-        keras.saving.serialize_keras_object(loss)
-    )
-    assert revived.get_config() == loss.get_config()
-
-
-def test_model_saves_and_loads_without_custom_objects(rng, tmp_path):
-    model = keras.Sequential(
-        [keras.Input((3,)), keras.layers.Dense(4, activation="softmax")]
-    )
-    loss = make(rng)
-    model.compile(optimizer="sgd", loss=loss)
-    x = rng.normal(size=(8, 3)).astype("float32")
-    labels = rng.integers(4, size=8)
-    before = model.evaluate(x, labels, verbose=0)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    assert isinstance(loaded.loss, TaylorLoss)
-    assert loaded.loss.get_config() == loss.get_config()
-    assert loaded.evaluate(x, labels, verbose=0) == pytest.approx(before)
 
 
 def test_exponents():
@@ -625,12 +320,6 @@ def test_latex_expression():
         loss.expression("html")
 
 
-def test_repr_is_short(rng):
-    assert repr(make(rng)) == (
-        "<TaylorLoss name='taylor_loss' order=4 from_logits=False>"
-    )
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -665,21 +354,3 @@ def test_assign_checks_before_it_changes(rng):
     with pytest.raises(ValueError, match="center"):
         loss.assign(np.ones(10), center=(1, np.inf))
     assert (loss.coefficients, loss.center) == before
-
-
-@pytest.mark.parametrize(
-    ("y_true", "y_pred", "message"),
-    [
-        (np.zeros(3), np.zeros(3), r"batch axis.*\(3,\)"),
-        (np.zeros(3), np.zeros((3, 1)), r"two classes.*\(3, 1\)"),
-        (np.zeros(4), np.ones((3, 5)) / 5, r"Received: y_true.shape=\(4,\)"),
-        (
-            np.zeros((3, 4)),
-            np.ones((3, 5)) / 5,
-            r"\(3,\) or \(3, 1\).*\(3, 5\).*Received: y_true.shape=\(3, 4\)",
-        ),
-    ],
-)
-def test_invalid_shapes(y_true, y_pred, message):
-    with pytest.raises(ValueError, match=message):
-        TaylorLoss(np.zeros(10))(y_true, y_pred)
