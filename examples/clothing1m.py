@@ -19,12 +19,10 @@ It writes, into --directory:
 
 import dataclasses
 import json
-import os
 import pathlib
 import shutil
-import sys
 
-from absl import app
+import program
 from absl import flags
 from absl import logging
 
@@ -74,8 +72,8 @@ _BALANCED = flags.DEFINE_bool(
     False,
     "Train on as many examples of each noisy class, those of the rarest one.",
 )
-_EPOCHS = flags.DEFINE_integer("epochs", None, "Epochs.")
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", None, "Images a batch.")
+_EPOCHS = flags.DEFINE_integer("epochs", None, "Epochs.", 1)
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", None, "Images a batch.", 1)
 _LEARNING_RATE = flags.DEFINE_float(
     "learning_rate", None, "Learning rate at first."
 )
@@ -85,11 +83,13 @@ _DECAY_EPOCHS = flags.DEFINE_list(
     "Epochs after which the learning rate is divided by 10, comma-separated.",
 )
 _MOMENTUM = flags.DEFINE_float("momentum", 0.9, "Momentum of SGD.")
-_WEIGHT_DECAY = flags.DEFINE_float("weight_decay", None, "Weight decay of SGD.")
+_WEIGHT_DECAY = flags.DEFINE_float(
+    "weight_decay", None, "Weight decay of SGD.", 0.0
+)
 _RESIZE = flags.DEFINE_integer(
     "resize", None, "Length of the shorter side before cropping, in pixels."
 )
-_CROP = flags.DEFINE_integer("crop", None, "Sides of the crop, in pixels.")
+_CROP = flags.DEFINE_integer("crop", None, "Sides of the crop, in pixels.", 1)
 _MIXED_PRECISION = flags.DEFINE_enum(
     "mixed_precision",
     None,
@@ -104,6 +104,7 @@ _DIRECTORY = flags.DEFINE_string(
     None,
     "Where everything is written. Default: results/DATASET-LABELS-LOSS.",
 )
+program.positive(_LEARNING_RATE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,6 +129,15 @@ _RECIPES = {
 }
 # Images as small as the crop are padded instead, by the usual 4 pixels.
 _CIFAR_PAD = 4
+_CIFAR_LABELS = {
+    "worse": "worse_label",
+    "aggre": "aggre_label",
+    "random1": "random_label1",
+    "random2": "random_label2",
+    "random3": "random_label3",
+    "clean": "label",
+}
+_CLOTHING_LABELS = {"noisy": "noisy_label", "clean": "clean_label"}
 _SPLITS = {
     "clothing1m": {
         "noisy": "noisy_train",
@@ -143,19 +153,10 @@ _SPLITS = {
 }
 
 
-def main(argv):
-    if len(argv) > 1:
-        fail(f"unexpected argument {argv[1]!r}; flags begin with --")
-    recipe = chosen_recipe()
-    labels = chosen_labels()
+def main():
+    recipe, labels = chosen_recipe(), chosen_labels()
     check_flags(recipe)
-    try:
-        run(recipe, labels)
-    except KeyboardInterrupt:
-        print("\nStopped. The same command continues from the last epoch.")
-        sys.exit(130)
-    except (OSError, RuntimeError, ValueError) as error:
-        fail(str(error))
+    run(recipe, labels)
 
 
 def chosen_recipe():
@@ -171,46 +172,40 @@ def chosen_recipe():
                 int(epoch) for epoch in given["decay_epochs"]
             )
         except ValueError:
-            fail(f"--decay_epochs must be integers, not {_DECAY_EPOCHS.value}")
+            program.fail(
+                f"--decay_epochs must be integers, not {_DECAY_EPOCHS.value}"
+            )
     return dataclasses.replace(recipe, **given)
 
 
 def chosen_labels():
-    known = {
-        "clothing1m": ("noisy", "clean"),
-        "cifar10_n": (
-            "worse",
-            "aggre",
-            "random1",
-            "random2",
-            "random3",
-            "clean",
-        ),
-    }[_DATASET.value]
+    known = tuple(label_features())
     labels = _LABELS.value or known[0]
     if labels not in known:
-        fail(f"--labels of {_DATASET.value} are {known}, not {labels!r}")
+        program.fail(
+            f"--labels of {_DATASET.value} are {known}, not {labels!r}"
+        )
     return labels
+
+
+def label_features():
+    """The feature of each kind of labels, the default one first."""
+    is_cifar = _DATASET.value == "cifar10_n"
+    return _CIFAR_LABELS if is_cifar else _CLOTHING_LABELS
 
 
 def check_flags(recipe):
     if _FAKE_DATA.value and _DATASET.value != "clothing1m":
-        fail("--fake_data makes a set in Clothing1M's layout only")
-    for name in ("epochs", "batch_size", "crop"):
-        if getattr(recipe, name) < 1:
-            fail(f"--{name} must be at least 1, not {getattr(recipe, name)}")
-    if not recipe.learning_rate > 0:
-        fail(f"--learning_rate must be above 0, not {recipe.learning_rate}")
-    if recipe.weight_decay < 0:
-        fail(f"--weight_decay must not be negative: {recipe.weight_decay}")
+        program.fail("--fake_data makes a set in Clothing1M's layout only")
     if not 0 <= _MOMENTUM.value < 1:
-        fail(f"--momentum must be in [0, 1), not {_MOMENTUM.value}")
+        program.fail(f"--momentum must be in [0, 1), not {_MOMENTUM.value}")
     if recipe.crop > recipe.resize:
-        fail(f"--crop={recipe.crop} is larger than --resize={recipe.resize}")
+        program.fail(
+            f"--crop={recipe.crop} is larger than --resize={recipe.resize}"
+        )
 
 
 def run(recipe, labels):
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # Imported after the flags are checked: a wrong flag is told at once.
     import keras
     import noisy_training
@@ -220,7 +215,7 @@ def run(recipe, labels):
     loss = chosen_loss()
     directory = pathlib.Path(_DIRECTORY.value or default_directory(labels))
     settings = settings_of(recipe, labels)
-    check_same_settings(directory / "settings.json", settings)
+    noisy_training.check_same_settings(directory / "settings.json", settings)
     builder = prepared(directory)
     names = names_of(builder)
     directory.mkdir(parents=True, exist_ok=True)
@@ -266,7 +261,7 @@ def chosen_loss():
     try:
         return losses.get(_LOSS.value, from_logits=True)
     except TypeError as error:
-        fail(f"--loss={_LOSS.value} needs more than its name: {error}")
+        program.fail(f"--loss={_LOSS.value} needs more than its name: {error}")
 
 
 def default_directory(labels):
@@ -291,23 +286,6 @@ def settings_of(recipe, labels):
     return json.loads(json.dumps(settings))
 
 
-def check_same_settings(path, settings):
-    """Refuses to continue a training that was begun with other flags."""
-    if not path.exists():
-        return
-    begun = json.loads(path.read_text())
-    different = [
-        f"--{name}={begun.get(name)} there, {settings[name]} asked"
-        for name in settings
-        if begun.get(name) != settings[name]
-    ]
-    if different:
-        raise ValueError(
-            f"{path.parent} holds a training with other settings: "
-            f"{'; '.join(different)}. Use another --directory, or remove it."
-        )
-
-
 def prepared(directory):
     """The builder of the dataset, prepared; made first if it is to be fake."""
     import tensorflow_datasets as tfds
@@ -322,10 +300,13 @@ def prepared(directory):
             print(f"Making images in {manual_dir}")
             shutil.rmtree(manual_dir, ignore_errors=True)
             datasets.write_fake_clothing1m(manual_dir, seed=_SEED.value)
-    builder = tfds.builder(_DATASET.value, data_dir=data_dir)
+    if _DATASET.value == "clothing1m":
+        builder = datasets.Clothing1m(data_dir=data_dir)
+    else:
+        builder = tfds.builder(_DATASET.value, data_dir=data_dir)
     if not builder.is_prepared():
         if manual_dir is None:
-            fail(
+            program.fail(
                 f"{_DATASET.value} is not prepared in {builder.data_dir}.\n"
                 f"{builder.MANUAL_DOWNLOAD_INSTRUCTIONS.rstrip()}\n\n"
                 "    Then run this program with --manual_dir=DIRECTORY. To see "
@@ -340,13 +321,12 @@ def prepared(directory):
             )
         # So TFDS says that the directory does not exist, or is empty.
         except AssertionError as error:
-            fail(f"{manual_dir} holds nothing of the dataset. {error}")
+            program.fail(f"{manual_dir} holds nothing of the dataset. {error}")
     return builder
 
 
 def names_of(builder):
-    label = "label" if _DATASET.value == "cifar10_n" else "clean_label"
-    return builder.info.features[label].names
+    return builder.info.features[label_features()["clean"]].names
 
 
 def batches(builder, recipe, labels):
@@ -359,8 +339,7 @@ def batches(builder, recipe, labels):
 
     splits = _SPLITS[_DATASET.value]
     is_cifar = _DATASET.value == "cifar10_n"
-    clean = "label" if is_cifar else "clean_label"
-    observed = clean if labels == "clean" else observed_label(labels)
+    clean, observed = (label_features()[each] for each in ("clean", labels))
 
     def examples(split, label, **options):
         return builder.as_dataset(
@@ -415,27 +394,7 @@ def batches(builder, recipe, labels):
     return train, *evaluation, int(train.cardinality())
 
 
-def observed_label(labels):
-    return {
-        "noisy": "noisy_label",
-        "worse": "worse_label",
-        "aggre": "aggre_label",
-        "random1": "random_label1",
-        "random2": "random_label2",
-        "random3": "random_label3",
-    }[labels]
-
-
-def fail(message):
-    sys.exit(f"clothing1m: {message}")
-
-
-def parse_flags(argv):
-    try:
-        return flags.FLAGS(argv)
-    except flags.Error as error:
-        fail(str(error))
-
-
 if __name__ == "__main__":
-    app.run(main, flags_parser=parse_flags)
+    program.start(
+        main, "Stopped. The same command continues from the last epoch."
+    )

@@ -4,11 +4,14 @@ Everything is in one directory, by which a training that was killed continues.
 """
 
 import csv
+import json
 
 import keras
 import numpy as np
 from matplotlib.figure import Figure
 from sklearn import metrics
+
+from keras_arl import evaluation
 
 
 def build_model(name, crop, num_classes, weights=None):
@@ -84,6 +87,23 @@ def build_optimizer(recipe, momentum, steps):
         momentum=momentum,
         weight_decay=recipe.weight_decay or None,
     )
+
+
+def check_same_settings(path, settings):
+    """Refuses to continue a training that was begun with other flags."""
+    if not path.exists():
+        return
+    begun = json.loads(path.read_text())
+    different = [
+        f"--{name}={begun.get(name)} there, {settings[name]} asked"
+        for name in settings
+        if begun.get(name) != settings[name]
+    ]
+    if different:
+        raise ValueError(
+            f"{path.parent} holds a training with other settings: "
+            f"{'; '.join(different)}. Use another --directory, or remove it."
+        )
 
 
 def fit(model, train, validation, epochs, directory):
@@ -172,10 +192,7 @@ def report(model, test, names, title, directory):
             )
             axes.set_title(f"{title}, last epoch")
             figure.savefig(directory / "confusion.png", dpi=120)
-    with (directory / "report.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    evaluation.write_csv(rows, directory / "report.csv")
     print("\nClean test accuracy in percent:")
     width = max(map(len, [*names, "validation"])) + 2
     print(" " * width + "".join(f"{row['epoch']:>8}" for row in rows))

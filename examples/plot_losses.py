@@ -6,11 +6,9 @@ Writes one picture. --losses takes the names of `keras_arl.losses.names()`, two
 of them joined by "+", and paths of loss files that a search wrote.
 """
 
-import os
 import pathlib
-import sys
 
-from absl import app
+import program
 from absl import flags
 
 _LOSSES = flags.DEFINE_list(
@@ -26,30 +24,19 @@ _DATASET = flags.DEFINE_enum(
     "Take the settings published for this dataset instead of the defaults.",
 )
 _NUM_CLASSES = flags.DEFINE_integer(
-    "num_classes", 10, "Number of classes, at least 2."
+    "num_classes", 10, "Number of classes.", lower_bound=2
 )
 _OUTPUT = flags.DEFINE_string(
     "output", "losses.png", "The picture to write; its ending says the format."
 )
 
 
-def main(argv):
-    if len(argv) > 1:
-        fail(f"unexpected argument {argv[1]!r}; flags begin with --")
-    if _NUM_CLASSES.value < 2:
-        fail(f"--num_classes must be at least 2, not {_NUM_CLASSES.value}")
+def main():
+    # Here, so that a wrong flag is told at once.
+    from keras_arl import analysis
+
     if not _LOSSES.value:
-        fail("--losses names no loss")
-    try:
-        run()
-    except (OSError, ValueError) as error:
-        fail(str(error))
-
-
-def run():
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # Imported after the flags are checked: a wrong flag is told at once.
-
+        program.fail("--losses names no loss")
     drawn = {name: loss_named(name) for name in _LOSSES.value}
     output = pathlib.Path(_OUTPUT.value)
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -66,22 +53,11 @@ def loss_named(name):
     try:
         loss = losses.get(name, dataset=_DATASET.value)
     except TypeError as error:
-        fail(f"{name} cannot be drawn by its name alone: {error}")
+        program.fail(f"{name} cannot be drawn by its name alone: {error}")
     if not type(loss).__module__.startswith("keras_arl."):
-        fail(f"{name} is a loss of Keras; known are {losses.names()}")
+        program.fail(f"{name} is a loss of Keras; known are {losses.names()}")
     return loss
 
 
-def fail(message):
-    sys.exit(f"plot_losses: {message}")
-
-
-def parse_flags(argv):
-    try:
-        return flags.FLAGS(argv)
-    except flags.Error as error:
-        fail(str(error))
-
-
 if __name__ == "__main__":
-    app.run(main, flags_parser=parse_flags)
+    program.start(main)

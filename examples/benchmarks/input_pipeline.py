@@ -11,30 +11,25 @@ round.
 
 import io
 import os
+import pathlib
 import statistics
 import sys
 import time
 
-from absl import app
 from absl import flags
 
-_IMAGES = flags.DEFINE_integer("images", 8000, "Images a pass, at least 1.")
-_ROUNDS = flags.DEFINE_integer("rounds", 7, "Rounds, at least 1.")
-_SIDE = flags.DEFINE_integer(
-    "side", 400, "Sides of the images in pixels, at least 256."
-)
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+import program
+
+_IMAGES = flags.DEFINE_integer("images", 8000, "Images a pass.", 1)
+_ROUNDS = flags.DEFINE_integer("rounds", 7, "Rounds.", 1)
+_SIDE = flags.DEFINE_integer("side", 400, "Sides of the images in pixels.", 256)
 
 _DISTINCT = 50
 _BATCH = 64
 
 
-def main(argv):
-    if len(argv) > 1:
-        fail(f"unexpected argument {argv[1]!r}; flags begin with --")
-    for flag, least in ((_IMAGES, 1), (_ROUNDS, 1), (_SIDE, 256)):
-        if flag.value < least:
-            fail(f"--{flag.name} must be at least {least}, not {flag.value}")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+def main():
     passes = {"decoding alone": decoding(), "pipeline": pipeline()}
     for dataset in passes.values():
         consume(dataset)
@@ -115,16 +110,5 @@ def consume(dataset):
         pass
 
 
-def fail(message):
-    sys.exit(f"input_pipeline: {message}")
-
-
-def parse_flags(argv):
-    try:
-        return flags.FLAGS(argv)
-    except flags.Error as error:
-        fail(str(error))
-
-
 if __name__ == "__main__":
-    app.run(main, flags_parser=parse_flags)
+    program.start(main)

@@ -11,7 +11,6 @@ round. A second copy of cross-entropy among them shows how much is noise. The
 rows go to --output as CSV too.
 """
 
-import csv
 import functools
 import os
 import pathlib
@@ -20,14 +19,17 @@ import statistics
 import sys
 import time
 
-from absl import app
 from absl import flags
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+import program
 
 _CLASSES = flags.DEFINE_list(
     "classes", ["10", "100", "1000"], "Numbers of classes."
 )
-_BATCH = flags.DEFINE_integer("batch", 1024, "Batch size, at least 1.")
-_ROUNDS = flags.DEFINE_integer("rounds", 50, "Rounds, at least 1.")
+_LOSSES = flags.DEFINE_list("losses", None, "Names of losses. Default: all.")
+_BATCH = flags.DEFINE_integer("batch", 1024, "Batch size.", 1)
+_ROUNDS = flags.DEFINE_integer("rounds", 50, "Rounds.", 1)
 _OUTPUT = flags.DEFINE_string(
     "output", "results/loss_speed.csv", "The table to write."
 )
@@ -38,23 +40,14 @@ _COPY = "cross-entropy (Keras), again"
 _SECONDS = 0.01
 
 
-def main(argv):
-    if len(argv) > 1:
-        fail(f"unexpected argument {argv[1]!r}; flags begin with --")
+def main():
     if not all(c.isdigit() and int(c) >= 2 for c in _CLASSES.value):
-        fail(f"--classes must be integers of at least 2, not {_CLASSES.value}")
-    for flag in (_BATCH, _ROUNDS):
-        if flag.value < 1:
-            fail(f"--{flag.name} must be at least 1, not {flag.value}")
-    try:
-        run()
-    except OSError as error:
-        fail(str(error))
-
-
-def run():
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        program.fail(
+            f"--classes must be integers of at least 2, not {_CLASSES.value}"
+        )
     import keras
+
+    from keras_arl import evaluation
 
     print(
         f"{keras.config.backend()}, {platform.processor() or 'CPU'}, "
@@ -70,10 +63,7 @@ def run():
     rows += timed("training step of a CNN", training_steps())
     output = pathlib.Path(_OUTPUT.value)
     output.parent.mkdir(parents=True, exist_ok=True)
-    with output.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    evaluation.write_csv(rows, output)
     print(f"Written to {output}")
 
 
@@ -143,7 +133,8 @@ def loss_functions(num_classes, batch):
     }
     cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     timed_losses = {_BASELINE: cross_entropy, _COPY: cross_entropy}
-    for name in losses.names():
+    chosen = program.listed(_LOSSES, losses.names()) if _LOSSES.value else None
+    for name in chosen or losses.names():
         timed_losses[name] = losses.get(
             name, from_logits=True, **required.get(name, {})
         )
@@ -178,7 +169,7 @@ def compiled_gradient(loss, labels, logits):
         compiled = jax.jit(jax.value_and_grad(lambda x, y: loss(y, x)))
         labels, logits = jax.device_put((labels, logits))
         return lambda: jax.block_until_ready(compiled(logits, labels))
-    fail(f"there is no compiler of Keras's for KERAS_BACKEND={backend}")
+    program.fail(f"there is no compiler of Keras's for KERAS_BACKEND={backend}")
 
 
 def training_steps():
@@ -217,16 +208,5 @@ def training_steps():
     }
 
 
-def fail(message):
-    sys.exit(f"loss_speed: {message}")
-
-
-def parse_flags(argv):
-    try:
-        return flags.FLAGS(argv)
-    except flags.Error as error:
-        fail(str(error))
-
-
 if __name__ == "__main__":
-    app.run(main, flags_parser=parse_flags)
+    program.start(main)

@@ -38,17 +38,13 @@ XLA_FLAGS=--xla_cpu_multi_thread_eigen=false in the environment. Fashion-MNIST,
 CIFAR-10 and CIFAR-10N are TFDS's; the others need no download.
 """
 
-import collections
-import concurrent.futures
-import csv
-import dataclasses
-import multiprocessing
-import os
 import pathlib
 import sys
 
-from absl import app
 from absl import flags
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+import program
 
 _DATASETS = flags.DEFINE_list(
     "datasets",
@@ -72,20 +68,20 @@ _NETWORKS = flags.DEFINE_list(
 _LOSSES = flags.DEFINE_list(
     "losses", None, "Names of losses. Default: all that need nothing else."
 )
-_SEEDS = flags.DEFINE_integer("seeds", 3, "Seeds per problem, at least 1.")
+_SEEDS = flags.DEFINE_integer("seeds", 3, "Seeds per problem.", 1)
 _LEARNING_RATE = flags.DEFINE_float("learning_rate", 1e-3, "Adam's.")
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Examples a batch.")
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Examples a batch.", 1)
 _FULL_DATA = flags.DEFINE_bool(
     "full_data", False, "Whether all examples are used, not a subset."
 )
 _EPOCHS = flags.DEFINE_integer(
-    "epochs", None, "Epochs, at least 1. Default: 20; on wine 100."
+    "epochs", None, "Epochs. Default: 20; on wine 100.", 1
 )
 _WIDTH = flags.DEFINE_integer(
-    "width", 1, "Times as many units and channels in all hidden layers."
+    "width", 1, "Times as many units and channels in all hidden layers.", 1
 )
 _PROCESSES = flags.DEFINE_integer(
-    "processes", 1, "Processes that share the problems and the cores."
+    "processes", 1, "Processes that share the problems and the cores.", 1
 )
 _OTHER_SETTINGS = flags.DEFINE_bool(
     "other_settings", False, "Whether losses have other settings, too."
@@ -93,7 +89,10 @@ _OTHER_SETTINGS = flags.DEFINE_bool(
 _REFERENCE = flags.DEFINE_string(
     "reference", "arl", "Loss that the others are tested against."
 )
-_OUTPUT = flags.DEFINE_string("output", "robustness.csv", "CSV file of rows.")
+_OUTPUT = flags.DEFINE_string(
+    "output", "robustness.csv.gz", "CSV file of rows, compressed if .gz."
+)
+program.positive(_LEARNING_RATE)
 
 # They need a transition matrix, coefficients, or another loss before them.
 _LEFT_OUT = (
@@ -102,272 +101,134 @@ _LEFT_OUT = (
     "taylor",
     "truncated_gce",
 )
-# That a process keeps, one for each network, loss and setting.
-_PROGRAMS = 32
-_KEY = (
-    "dataset",
-    "noise",
-    "noise_rate",
-    "network",
-    "seed",
-    "loss",
-    "setting",
-    "full_data",
-    "epochs",
-    "width",
-    "learning_rate",
-    "batch_size",
-)
+_PROBLEM = ("dataset", "noise", "noise_rate", "network")
 
 
-def main(argv):
-    if len(argv) > 1:
-        fail(f"unexpected argument {argv[1]!r}; flags begin with --")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+def main():
+    names, problems = chosen_losses(), chosen_problems()
+    rows = run(problems, names)
+    published = [row for row in rows if row["method"] in names]
+    noisy = [row for row in published if row["noise"] != "none"]
+    print(by_loss(published))
+    print(by_group(published, ("noise", "noise_rate"), spread=False))
+    print(by_group(noisy, ("dataset",), spread=False))
+    print(by_group(noisy, ("network",), spread=False))
+    print(by_group(published, _PROBLEM, transpose=True))
+    if _OTHER_SETTINGS.value:
+        from keras_arl import evaluation
+
+        # A method is named by its loss, then its setting.
+        best = evaluation.best_variants(rows, lambda m: m.partition(" ")[0])
+        print(by_loss(best))
+
+
+def chosen_losses():
+    from keras_arl import losses
+
+    known = [name for name in losses.names() if name not in _LEFT_OUT]
+    return program.listed(_LOSSES, known) if _LOSSES.value else known
+
+
+def chosen_problems():
+    import robustness_networks
     import robustness_problems
-    import robustness_tables
 
-    names = checked_losses()
-    unknown = set(_DATASETS.value) - set(robustness_problems.RECIPES)
-    if unknown or not _DATASETS.value:
-        fail(
-            f"--datasets must be of {', '.join(robustness_problems.RECIPES)}, "
-            f"not {_DATASETS.value}"
-        )
-    check_networks()
-    for flag in (_SEEDS, _BATCH_SIZE, _EPOCHS, _WIDTH, _PROCESSES):
-        if flag.value is not None and flag.value < 1:
-            fail(f"--{flag.name} must be at least 1, not {flag.value}")
-    if not _LEARNING_RATE.value > 0:
-        fail(f"--learning_rate must be positive, not {_LEARNING_RATE.value:g}")
-    protocol = robustness_problems.Protocol(
+    recipes = robustness_problems.RECIPES
+    datasets = program.listed(_DATASETS, recipes)
+    if _NETWORKS.value is not None:
+        program.listed(_NETWORKS, robustness_networks.NETWORKS)
+        vectors = [n for n in datasets if recipes[n].kind == "vectors"]
+        if vectors and set(_NETWORKS.value) != {"mlp"}:
+            program.fail(
+                f"--networks: all but mlp need images, not {vectors[0]}"
+            )
+    return robustness_problems.all_problems(
+        datasets,
+        range(_SEEDS.value),
+        _NETWORKS.value,
         full_data=_FULL_DATA.value,
         epochs=_EPOCHS.value,
         width=_WIDTH.value,
         learning_rate=_LEARNING_RATE.value,
         batch_size=_BATCH_SIZE.value,
     )
-    problems = robustness_problems.all_problems(
-        _DATASETS.value, range(_SEEDS.value), _NETWORKS.value
-    )
-    try:
-        rows = run(problems, names, protocol)
-    except KeyboardInterrupt:
-        print("\nStopped. The same command goes on.")
-        sys.exit(130)
-    except (OSError, RuntimeError, ValueError) as error:
-        fail(str(error))
-    published = robustness_tables.published(rows)
-    print(robustness_tables.by_loss(published, _REFERENCE.value))
-    print(robustness_tables.by_noise(published))
-    print(robustness_tables.by_dataset(published))
-    print(robustness_tables.by_network(published))
-    print(robustness_tables.by_problem(published))
-    if _OTHER_SETTINGS.value:
-        best = robustness_tables.best_settings(rows)
-        print(robustness_tables.by_loss(best, _REFERENCE.value))
 
 
-def checked_losses():
-    from keras_arl import losses
-
-    known = [name for name in losses.names() if name not in _LEFT_OUT]
-    names = _LOSSES.value or known
-    for name in names:
-        if name not in known:
-            fail(f"--losses must be of {', '.join(known)}, not {name!r}")
-    return names
-
-
-def check_networks():
-    import robustness_problems
-
-    for name in _NETWORKS.value or ():
-        if name not in robustness_problems.NETWORKS:
-            fail(
-                "--networks must be of "
-                f"{', '.join(robustness_problems.NETWORKS)}, not {name!r}"
-            )
-        for dataset in _DATASETS.value:
-            recipe = robustness_problems.RECIPES[dataset]
-            if name != "mlp" and recipe.kind == "vectors":
-                fail(f"--networks={name} needs images, not {dataset}")
-
-
-def run(problems, names, protocol):
+def run(problems, names):
     """The rows of all trainings, those that were there and those missing."""
-    import keras
-
-    path = pathlib.Path(_OUTPUT.value)
-    row_of = {key(row): row for row in read(path)}
-    wanted = {problem: settings(problem, names) for problem in problems}
-    missing = [
-        (
-            problem,
-            [s for s in chosen if key_of(problem, *s, protocol) not in row_of],
-        )
-        for problem, chosen in wanted.items()
-    ]
-    missing = [(problem, chosen) for problem, chosen in missing if chosen]
-    bar = keras.utils.Progbar(
-        sum(len(chosen) for _, chosen in missing), unit_name="training"
-    )
-    for new in trained(together(missing), protocol):
-        write(path, new)
-        row_of.update({key(row): as_text(row) for row in new})
-        bar.add(len(new))
-    return [
-        row_of[key_of(problem, *each, protocol)]
-        for problem, chosen in wanted.items()
-        for each in chosen
-    ]
-
-
-def together(missing):
-    """Parts of what is missing, those that share compiled programs in a row."""
-    groups = collections.defaultdict(list)
-    for problem, chosen in missing:
-        groups[problem.dataset, problem.network].append((problem, chosen))
-    for group in groups.values():
-        every = list(dict.fromkeys(s for _, chosen in group for s in chosen))
-        for start in range(0, len(every), _PROGRAMS):
-            now = every[start : start + _PROGRAMS]
-            for problem, chosen in group:
-                part = [setting for setting in chosen if setting in now]
-                if part:
-                    yield problem, part
-
-
-def settings(problem, names):
-    """Pairs of a loss and a setting, by their names."""
     import robustness_settings
 
-    pairs = [(name, robustness_settings.PUBLISHED) for name in names]
-    if _OTHER_SETTINGS.value:
-        pairs += [
-            (name, setting)
-            for name in names
-            for setting in robustness_settings.others(
-                name, problem.has_many_classes
-            )
-        ]
-    return pairs
+    from keras_arl import evaluation
 
-
-def trained(wanted, protocol):
-    """The rows of each problem, as they come."""
-    arguments = [(problem, chosen, protocol) for problem, chosen in wanted]
-    if _PROCESSES.value == 1:
-        for each in arguments:
-            yield train(*each)
-        return
-    with concurrent.futures.ProcessPoolExecutor(
-        _PROCESSES.value, multiprocessing.get_context("spawn")
-    ) as pool:
-        futures = [pool.submit(train, *each) for each in arguments]
-        try:
-            for future in concurrent.futures.as_completed(futures):
-                yield future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def train(problem, chosen, protocol):
-    """Trains with each of some losses, a row each."""
-    import robustness_problems
-    import robustness_settings
-
-    from keras_arl.training.fitting import TrainingDivergedError
-
-    task = robustness_problems.build(problem, protocol)
     rows = []
-    for name, setting in chosen:
-        loss = robustness_settings.loss(name, setting, problem.has_many_classes)
-        try:
-            accuracies = trainer().accuracies(task, loss)
-        except TrainingDivergedError:
-            accuracies = [float("nan")]
-        rows.append(
+    # A loss has other settings for many classes.
+    for many in (False, True):
+        chosen = [p for p in problems if p.has_many_classes == many]
+        if chosen:
+            rows += evaluation.compare(
+                robustness_settings.methods(names, many, _OTHER_SETTINGS.value),
+                chosen,
+                path=_OUTPUT.value,
+                executor=None if _PROCESSES.value == 1 else _PROCESSES.value,
+            )
+    order = [tuple(getattr(p, name) for name in _PROBLEM) for p in problems]
+    return sorted(
+        rows, key=lambda row: order.index(tuple(row[k] for k in _PROBLEM))
+    )
+
+
+def by_loss(rows):
+    """A row per loss, best average rank first, in Markdown."""
+    from keras_arl import evaluation
+
+    noisy = ranked(rows, lambda noise: noise != "none")
+    clean = ranked(rows, lambda noise: noise == "none")
+    table = []
+    for name, row in ranked(rows, lambda noise: True).items():
+        on_noisy, on_clean = noisy.get(name, {}), clean.get(name, {})
+        table.append(
             {
-                **dataclasses.asdict(problem),
                 "loss": name,
-                "setting": setting,
-                "last": accuracies[-1],
-                "best": max(accuracies),
-                "num_train": len(task.train[1]),
-                **dataclasses.asdict(protocol.of(problem.dataset)),
+                "noisy, last epoch": text(on_noisy, "accuracy", "{:.1%}")
+                + text(on_noisy, "std", " ± {:.1%}"),
+                "noisy, best epoch": text(on_noisy, "best", "{:.1%}"),
+                "clean, last epoch": text(on_clean, "accuracy", "{:.1%}")
+                + text(on_clean, "std", " ± {:.1%}"),
+                "average rank": text(row, "rank", "{:.2f}"),
+                f"p of Wilcoxon against {_REFERENCE.value}": text(
+                    on_noisy, "p", "{:.2g}"
+                ),
             }
         )
-    return rows
+    return evaluation.format_rows(table, markdown=True) + "\n"
 
 
-_trainer = None
+def ranked(rows, is_meant):
+    """Figures of the losses over the problems of some noises, by name."""
+    from keras_arl import evaluation
+
+    rows = [row for row in rows if is_meant(row["noise"])]
+    names = {row["method"] for row in rows}
+    reference = _REFERENCE.value if _REFERENCE.value in names else None
+    ranking = rows and evaluation.rank_methods(rows, reference, _PROBLEM)
+    return {row["method"]: row for row in ranking}
 
 
-def trainer():
-    """One for each process, which keeps what it compiled."""
-    global _trainer
-    if _trainer is None:
-        from keras_arl.training import Trainer
-
-        _trainer = Trainer(max_programs=_PROGRAMS)
-    return _trainer
+def text(row, name, form):
+    """A figure, in percent without the sign; nothing if there is none."""
+    value = row.get(name)
+    return "" if value is None else form.format(value).replace("%", "")
 
 
-def key(row):
-    return tuple(str(row[name]) for name in _KEY)
+def by_group(rows, by, **options):
+    """The accuracies as a table of Markdown."""
+    from keras_arl import evaluation
 
-
-def key_of(problem, loss, setting, protocol):
-    protocol = protocol.of(problem.dataset)
-    values = (
-        *dataclasses.astuple(problem),
-        loss,
-        setting,
-        *dataclasses.astuple(protocol),
-    )
-    return tuple(map(str, values))
-
-
-def as_text(row):
-    """As `read` returns it."""
-    return {name: str(value) for name, value in row.items()}
-
-
-def read(path):
-    if not path.exists():
-        return []
-    with open(path, newline="") as file:
-        reader = csv.DictReader(file)
-        columns = reader.fieldnames or ()
-        missing = [name for name in _KEY if name not in columns]
-        if missing:
-            raise ValueError(
-                f"--output={path} is no file of this program: it has no "
-                f"column {missing[0]!r}"
-            )
-        return list(reader)
-
-
-def write(path, rows):
-    is_new = not path.exists()
-    with open(path, "a", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        if is_new:
-            writer.writeheader()
-        writer.writerows(rows)
-
-
-def fail(message):
-    sys.exit(f"robustness: {message}")
-
-
-def parse_flags(argv):
-    try:
-        return flags.FLAGS(argv)
-    except flags.Error as error:
-        fail(str(error))
+    if not rows:
+        return ""
+    summary = evaluation.summarise(rows, by)
+    return evaluation.format_table(summary, markdown=True, **options) + "\n"
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=parse_flags)
+    program.start(main, "Stopped. The same command goes on.")

@@ -1,7 +1,6 @@
-"""The problems of robustness.py: data, noises and networks.
+"""The problems of robustness.py: data and noises.
 
-None of the datasets is among those that ARL was searched on, nor is any of the
-networks.
+None of the datasets is among those that ARL was searched on.
 """
 
 import collections
@@ -13,6 +12,7 @@ import sysconfig
 
 import keras
 import numpy as np
+import robustness_networks
 
 import keras_arl
 
@@ -87,54 +87,72 @@ RECIPES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Protocol:
-    """How all problems are trained on.
+class Problem:
+    """What determines a training but for the loss.
 
     Args:
-        full_data: Whether on all examples, not on the recipe's number.
-        epochs: Number of epochs, or `None` for the recipe's.
+        dataset: A name of `RECIPES`.
+        noise: A noise of `NOISES`.
+        noise_rate: Its rate.
+        network: A name of `robustness_networks.NETWORKS`.
+        seed: Seed of everything.
+        num_train: Number of training examples, or `None` for all.
+        epochs: Number of epochs.
         width: Factor of the units and channels of all hidden layers.
         learning_rate: Adam's.
         batch_size: Examples a batch.
     """
-
-    full_data: bool = False
-    epochs: int | None = None
-    width: int = 1
-    learning_rate: float = 1e-3
-    batch_size: int = 64
-
-    def of(self, dataset):
-        """The same with the number of epochs for a dataset."""
-        epochs = self.epochs or RECIPES[dataset].epochs
-        return dataclasses.replace(self, epochs=epochs)
-
-
-@dataclasses.dataclass(frozen=True)
-class Problem:
-    """What determines a training but for the loss."""
 
     dataset: str
     noise: str
     noise_rate: float
     network: str
     seed: int
+    num_train: int | None
+    epochs: int
+    width: int = 1
+    learning_rate: float = 1e-3
+    batch_size: int = 64
 
     @property
     def has_many_classes(self):
+        """Whether losses have the settings for many classes."""
         return RECIPES[self.dataset].kind == "hundred"
 
+    @property
+    def group(self):
+        """What those have in common that share compiled programs."""
+        return self.dataset, self.network
 
-def all_problems(datasets, seeds, networks=None):
+    def build(self):
+        """The `keras_arl.tasks.Task`, evaluated on the test part."""
+        return build(self)
+
+
+def all_problems(
+    datasets, seeds, networks=None, full_data=False, epochs=None, **options
+):
     """The problems of some datasets, in the order in which they are run.
 
     Args:
         datasets: Names of `RECIPES`.
         seeds: Seeds of the problems.
-        networks: Names of `NETWORKS`, or `None` for those of each recipe.
+        networks: Names of networks, or `None` for those of each recipe.
+        full_data: Whether on all examples, not on the recipe's number.
+        epochs: Number of epochs, or `None` for the recipe's.
+        **options: Further arguments of `Problem`.
     """
     return [
-        Problem(dataset, noise, rate, network, seed)
+        Problem(
+            dataset=dataset,
+            noise=noise,
+            noise_rate=rate,
+            network=network,
+            seed=seed,
+            num_train=None if full_data else RECIPES[dataset].num_train,
+            epochs=epochs or RECIPES[dataset].epochs,
+            **options,
+        )
         for seed in seeds
         for dataset in datasets
         for network in networks or RECIPES[dataset].networks
@@ -232,9 +250,8 @@ def _labelled_texts(texts, labels, num_classes):
     )
 
 
-def build(problem, protocol):
-    """The `keras_arl.tasks.Task` of a problem, evaluated on the test part."""
-    recipe, protocol = RECIPES[problem.dataset], protocol.of(problem.dataset)
+def build(problem):
+    """The task of a problem."""
     data = load(problem.dataset)
     # Not the seed of the task's weights.
     choice, noise_seed, weights, shuffling = (
@@ -244,8 +261,9 @@ def build(problem, protocol):
     rng = np.random.default_rng(choice)
     train = rng.permutation(len(data.pool_labels))
     test = rng.permutation(len(data.test_labels))
-    if not protocol.full_data:
-        train, test = train[: recipe.num_train], test[: recipe.num_test]
+    if problem.num_train is not None:
+        train = train[: problem.num_train]
+        test = test[: RECIPES[problem.dataset].num_test]
     x = data.pool_inputs[train].astype("float32") / data.scale
     shape, num_classes = x.shape[1:], data.num_classes
     return keras_arl.tasks.Task(
@@ -255,19 +273,19 @@ def build(problem, protocol):
             data.test_labels[test],
         ),
         build_model=functools.partial(
-            NETWORKS[problem.network],
+            robustness_networks.NETWORKS[problem.network],
             shape,
             num_classes,
             weights,
-            protocol.width,
+            problem.width,
         ),
         num_classes=num_classes,
-        optimizer=keras.optimizers.Adam(protocol.learning_rate),
-        epochs=protocol.epochs,
+        optimizer=keras.optimizers.Adam(problem.learning_rate),
+        epochs=problem.epochs,
         seed=weights,
-        batch_size=protocol.batch_size,
+        batch_size=problem.batch_size,
         shuffle_seed=shuffling,
-        architecture=(problem.network, shape, num_classes, protocol.width),
+        architecture=(problem.network, shape, num_classes, problem.width),
     )
 
 
@@ -291,96 +309,3 @@ def _noisy_labels(problem, data, rows, x, seed):
         ),
     }[problem.noise]()
     return keras_arl.noise.corrupt_labels(labels, matrix, seed)
-
-
-def _mlp(shape, num_classes, seed, width=1):
-    """Deeper than any that a search samples."""
-    layers = _Layers(seed)
-    inputs = keras.Input(shape)
-    x = keras.layers.Flatten()(inputs)
-    for _ in range(5):
-        x = keras.layers.Activation("relu")(layers.dense(100 * width)(x))
-    return keras.Model(inputs, _softmax(layers.dense(num_classes)(x)))
-
-
-def _cnn(shape, num_classes, seed, width=1):
-    """Patches of 4 x 4, a convolution, and a dense layer."""
-    layers = _Layers(seed)
-    inputs = keras.Input(shape)
-    x = layers.convolution(16 * width, size=4, strides=4)(inputs)
-    x = keras.layers.Activation("relu")(x)
-    x = layers.convolution(32 * width, size=3, strides=2)(x)
-    x = keras.layers.Activation("relu")(x)
-    x = keras.layers.Flatten()(x)
-    x = keras.layers.Activation("relu")(layers.dense(96 * width)(x))
-    return keras.Model(inputs, _softmax(layers.dense(num_classes)(x)))
-
-
-def _resnet(shape, num_classes, seed, width=1):
-    """Patches of 4 x 4 and a residual block with batch normalisation."""
-    layers = _Layers(seed)
-    inputs = keras.Input(shape)
-    x = layers.convolution(12 * width, size=4, strides=4)(inputs)
-    y = layers.convolution(24 * width, size=3, strides=2)(_normalised_relu(x))
-    y = layers.convolution(24 * width, size=3, strides=1)(_normalised_relu(y))
-    x = layers.convolution(24 * width, size=1, strides=2)(x)
-    x = keras.layers.Activation("relu")(keras.layers.Add()([x, y]))
-    x = keras.layers.GlobalAveragePooling2D()(x)
-    return keras.Model(inputs, _softmax(layers.dense(num_classes)(x)))
-
-
-def _mixer(shape, num_classes, seed, width=1):
-    """Patches of 10 x 10 and a block of an MLP-Mixer."""
-    layers = _Layers(seed)
-    channels = 48 * width
-    inputs = keras.Input(shape)
-    x = layers.convolution(channels, size=10, strides=10)(inputs)
-    x = keras.layers.Reshape((-1, channels))(x)
-    num_patches = x.shape[1]
-    y = keras.layers.Permute((2, 1))(keras.layers.LayerNormalization()(x))
-    y = keras.layers.Activation("relu")(layers.dense(channels // 2)(y))
-    y = keras.layers.Permute((2, 1))(layers.dense(num_patches)(y))
-    x = keras.layers.Add()([x, y])
-    y = keras.layers.LayerNormalization()(x)
-    y = keras.layers.Activation("relu")(layers.dense(4 * channels)(y))
-    x = keras.layers.Add()([x, layers.dense(channels)(y)])
-    x = keras.layers.LayerNormalization()(x)
-    x = keras.layers.GlobalAveragePooling1D()(x)
-    return keras.Model(inputs, _softmax(layers.dense(num_classes)(x)))
-
-
-# The mixer is in no recipe.
-NETWORKS = {"mlp": _mlp, "cnn": _cnn, "resnet": _resnet, "mixer": _mixer}
-
-
-class _Layers:
-    """Layers whose initial weights derive from one seed."""
-
-    def __init__(self, seed):
-        self._seeds = np.random.SeedSequence(seed)
-
-    def _initializer(self):
-        (seed,) = self._seeds.spawn(1)[0].generate_state(1)
-        return keras.initializers.HeNormal(int(seed >> 1))
-
-    def dense(self, units):
-        return keras.layers.Dense(units, kernel_initializer=self._initializer())
-
-    def convolution(self, filters, size, strides):
-        return keras.layers.Conv2D(
-            filters,
-            size,
-            strides=strides,
-            padding="same",
-            kernel_initializer=self._initializer(),
-        )
-
-
-def _normalised_relu(x):
-    # Short trainings: Keras's 0.99 would remember the initial statistics.
-    x = keras.layers.BatchNormalization(momentum=0.9)(x)
-    return keras.layers.Activation("relu")(x)
-
-
-def _softmax(x):
-    return keras.layers.Activation("softmax")(x)

@@ -1,10 +1,7 @@
 """The settings of the losses that robustness.py trains with."""
 
-import functools
-
 from keras_arl import losses
 
-PUBLISHED = "published"
 _DATASETS = ("mnist", "cifar10", "cifar100")
 # Where papers give one value, or no paper's value is for small sets.
 _VALUES = {
@@ -18,35 +15,38 @@ _VALUES = {
 }
 
 
-# What is compiled for a loss serves the same object alone.
-@functools.cache
-def loss(name, setting, many_classes):
-    """A loss at a setting, both by name.
+def methods(names, many_classes, with_others=False):
+    """Losses by name and, but for the published one, setting.
 
-    Published for many classes is what CIFAR-100 was given.
+    Args:
+        names: Names of losses.
+        many_classes: Whether the published setting is CIFAR-100's.
+        with_others: Whether losses have other settings, too: what was published
+            for other datasets and, of losses that papers give one value for,
+            others around it.
     """
-    if setting != PUBLISHED:
-        return others(name, many_classes)[setting]
-    if many_classes:
-        return losses.get(name, "cifar100")
-    # By the paper that it is from.
-    return losses.get(name)
+    found = {name: published(name, many_classes) for name in names}
+    if with_others:
+        for name in names:
+            for setting, loss in others(name, many_classes).items():
+                found[f"{name} {setting}"] = loss
+    return found
 
 
-@functools.cache
+def published(name, many_classes):
+    """A loss at the setting of the paper that it is from."""
+    return losses.get(name, "cifar100" if many_classes else None)
+
+
 def others(name, many_classes):
-    """A loss at its other settings, a dictionary by their names.
-
-    What was published for other datasets and, of losses that papers give one
-    value for, others around it.
-    """
+    """A loss at its other settings, a dictionary by their names."""
     if name in _VALUES:
         argument, values = _VALUES[name]
-        published = loss(name, PUBLISHED, many_classes).get_config()
+        usual = published(name, many_classes).get_config()[argument]
         return {
             f"{argument}={value:g}": losses.get(name, **{argument: value})
             for value in values
-            if value != published[argument]
+            if value != usual
         }
     used = "cifar100" if many_classes else "cifar10"
     found, seen = {}, [losses.published_settings(used).get(name)]

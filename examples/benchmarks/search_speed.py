@@ -37,8 +37,10 @@ import time
 
 import numpy as np
 import search_speed_tasks as shared
-from absl import app
 from absl import flags
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+import program
 
 _BACKENDS = {
     "keras_tuner": "tensorflow",
@@ -56,7 +58,7 @@ _NEEDS = {
     "jax_single": {"jax": "jax"},
     "evosax": {"jax": "jax", "optax": "optax", "evosax": "evosax"},
 }
-_OVERHEAD, _OVERHEAD_TRIALS = "overhead", 3120
+_OVERHEAD = "overhead"
 _REFERENCES = ("keras_tuner", "keras_tuner_lean", "evosax")
 # Contender, the one it is compared with, and the least ratio by family.
 _BARS = [
@@ -74,14 +76,15 @@ _PACKAGES = [
     "numpy",
 ]
 
-_TRIALS = flags.DEFINE_integer("trials", 24, "Trials a run, at least 2.")
+_TRIALS = flags.DEFINE_integer("trials", 24, "Trials a run.", 2)
 _PLAIN_TRIALS = flags.DEFINE_integer(
-    "plain_trials", 6, "Trials a run of the keras_tuners, at least 2."
+    "plain_trials", 6, "Trials a run of the keras_tuners.", 2
 )
-_POPSIZE = flags.DEFINE_integer(
-    "popsize", 8, "Candidates a generation, at least 4."
+_POPSIZE = flags.DEFINE_integer("popsize", 8, "Candidates a generation.", 4)
+_OVERHEAD_TRIALS = flags.DEFINE_integer(
+    "overhead_trials", 3120, "Trials of no length in the end.", 300
 )
-_ROUNDS = flags.DEFINE_integer("rounds", 3, "Rounds, at least 1.")
+_ROUNDS = flags.DEFINE_integer("rounds", 3, "Rounds.", 1)
 _FAMILIES = flags.DEFINE_list(
     "families", list(shared.FAMILIES), "Of " + ", ".join(shared.FAMILIES) + "."
 )
@@ -98,41 +101,21 @@ _CHILD = flags.DEFINE_list(
 )
 
 
-def main(argv):
-    if len(argv) > 1:
-        fail(f"unexpected argument {argv[1]!r}; flags begin with --")
-    for flag, least in (
-        (_TRIALS, 2),
-        (_PLAIN_TRIALS, 2),
-        (_POPSIZE, 4),
-        (_ROUNDS, 1),
-    ):
-        if flag.value < least:
-            fail(f"--{flag.name} must be at least {least}, not {flag.value}")
-    check_choice(_FAMILIES, shared.FAMILIES)
-    check_choice(_CONTENDERS, _BACKENDS)
+def main():
+    for flag, known in ((_FAMILIES, shared.FAMILIES), (_CONTENDERS, _BACKENDS)):
+        if len(set(program.listed(flag, known))) < len(flag.value):
+            program.fail(f"--{flag.name} must name each once, not {flag.value}")
     if _CHILD.value:
         run_contender(*_CHILD.value)
         return
     for contender in _CONTENDERS.value:
         for module, package in _NEEDS.get(contender, {}).items():
             if importlib.util.find_spec(module) is None:
-                fail(
+                program.fail(
                     f"{contender} needs {module}: pip install {package}, or "
                     "leave it out with --contenders"
                 )
-    try:
-        run()
-    except OSError as error:
-        fail(str(error))
-
-
-def check_choice(flag, known):
-    for value in flag.value:
-        if value not in known:
-            fail(f"--{flag.name} must be of {', '.join(known)}, not {value!r}")
-    if not flag.value or len(set(flag.value)) < len(flag.value):
-        fail(f"--{flag.name} must name each once, not {flag.value}")
+    run()
 
 
 def run():
@@ -215,9 +198,9 @@ def in_fresh_process(contender, family):
         f"--child={contender},{family}",
         f"--trials={trials}",
         f"--popsize={_POPSIZE.value}",
+        f"--overhead_trials={_OVERHEAD_TRIALS.value}",
     ]
     environment = {
-        "TF_CPP_MIN_LOG_LEVEL": "3",
         **os.environ,
         "KERAS_BACKEND": _BACKENDS.get(contender, "tensorflow"),
     }
@@ -226,7 +209,7 @@ def in_fresh_process(contender, family):
     )
     if result.returncode:
         lines = result.stderr.strip().splitlines() or ["no message"]
-        fail(
+        program.fail(
             f"{contender} with {family} failed: {lines[-1]} (to see it all: "
             f"KERAS_BACKEND={environment['KERAS_BACKEND']} "
             f"{' '.join(command)})"
@@ -239,7 +222,9 @@ def run_contender(contender, family):
     if contender == _OVERHEAD:
         import search_speed_keras
 
-        ends, size = search_speed_keras.overhead(_OVERHEAD_TRIALS, popsize=12)
+        ends, size = search_speed_keras.overhead(
+            _OVERHEAD_TRIALS.value, popsize=12
+        )
         seconds = np.diff(ends).tolist()
         print(json.dumps({"seconds": seconds, "bytes": size}))
         return
@@ -380,25 +365,14 @@ def print_overhead(result):
     seconds = result["seconds"]
     early, late = (
         1e3 * statistics.median(seconds[first : first + 100])
-        for first in (100, 3000)
+        for first in (100, _OVERHEAD_TRIALS.value - 100)
     )
     print(
-        f"The search itself: {early:.2f} ms a trial at trial 100, "
-        f"{late:.2f} ms at trial 3,000 ({late / early:.2f} times), "
+        f"The search itself: {early:.2f} ms a trial at trial 100, {late:.2f} "
+        f"ms at trial {_OVERHEAD_TRIALS.value} ({late / early:.2f} times), "
         f"{result['bytes'] / len(seconds):.0f} bytes of disk a trial"
     )
 
 
-def fail(message):
-    sys.exit(f"search_speed: {message}")
-
-
-def parse_flags(argv):
-    try:
-        return flags.FLAGS(argv)
-    except flags.Error as error:
-        fail(str(error))
-
-
 if __name__ == "__main__":
-    app.run(main, flags_parser=parse_flags)
+    program.start(main)

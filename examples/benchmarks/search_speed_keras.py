@@ -107,21 +107,19 @@ def loss_tuner(family, trials, popsize, jit_compile, vectorize):
             seed=number,
         )
 
-    class TimedTuner(keras_arl.search.LossTuner):
-        def on_trial_end(self, trial):
-            super().on_trial_end(trial)
-            ends.append(time.perf_counter())
-
     for number in range(generations):
         shared.arrays(number)
     with tempfile.TemporaryDirectory() as directory:
         ends = [time.perf_counter()]
-        oracle = keras_arl.search.CMAESOracle(
+        oracle = TimedOracle(
+            ends,
             order=shared.ORDER,
+            class_aware=False,
             generations=generations,
             popsize=popsize,
+            tasks_per_generation=1,
             finalists=1,
-            final_tasks=1,
+            selection_tasks=1,
             sigma0=shared.SPREAD,
             x0=shared.start(),
             seed=0,
@@ -129,7 +127,7 @@ def loss_tuner(family, trials, popsize, jit_compile, vectorize):
         trainer = keras_arl.training.Trainer(
             jit_compile=jit_compile, vectorize=vectorize
         )
-        tuner = TimedTuner(
+        tuner = keras_arl.search.LossTuner(
             oracle, tasks=task, trainer=trainer, directory=directory
         )
         tuner.search(verbose=0)
@@ -149,30 +147,56 @@ def overhead(trials, popsize):
     Returns:
         When trials ended, and the bytes of the search's directory.
     """
-
-    class InstantTuner(keras_arl.search.LossTuner):
-        def run_trial(self, trial):
-            # No landscape, in which the search would converge and end.
-            values = trial.hyperparameters.values
-            place = [values["task_seed"], values["candidate"]]
-            return {"val_accuracy": np.random.default_rng(place).random()}
-
-        def on_trial_end(self, trial):
-            super().on_trial_end(trial)
-            ends.append(time.perf_counter())
-
+    x = np.zeros((1, 1), "float32")
+    data = x, np.zeros(1, "int32")
+    task = keras_arl.tasks.Task(data, data, keras.Sequential, shared.CLASSES)
     with tempfile.TemporaryDirectory() as directory:
         ends = [time.perf_counter()]
-        oracle = keras_arl.search.CMAESOracle(
-            generations=-(-trials // popsize), popsize=popsize, seed=0
+        oracle = TimedOracle(
+            ends,
+            generations=-(-trials // popsize),
+            popsize=popsize,
+            tasks_per_generation=1,
+            seed=0,
         )
-        tuner = InstantTuner(
-            oracle, tasks=lambda seed: None, directory=directory
+        tuner = keras_arl.search.LossTuner(
+            oracle,
+            tasks=lambda seed: task,
+            trainer=InstantTrainer(),
+            directory=directory,
         )
         tuner.search(verbose=0)
         files = pathlib.Path(directory).rglob("*.*")
         size = sum(path.stat().st_size for path in files)
     return ends, size
+
+
+class TimedOracle(keras_arl.search.CMAESOracle):
+    """Notes when trials end."""
+
+    def __init__(self, ends, **kwargs):
+        super().__init__(**kwargs)
+        self._ends = ends
+
+    def record(self, results):
+        super().record(results)
+        self._ends += [time.perf_counter()] * len(results)
+
+
+class InstantTrainer:
+    """Trains nothing."""
+
+    trains_together = False
+
+    def __init__(self):
+        self._rng = np.random.default_rng(0)
+
+    def evaluate(self, task, loss, last_epochs):
+        # No landscape, in which the search would converge and end.
+        return self._rng.random()
+
+    def get_config(self):
+        return {"trainer": "none"}
 
 
 def build_model(family):

@@ -1,8 +1,3 @@
-import os
-import pathlib
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pandas as pd
@@ -10,8 +5,9 @@ import pytest
 
 from keras_arl import losses
 from keras_arl import search
-
-DIRECTORY = pathlib.Path(__file__).parents[2] / "examples" / "benchmarks"
+from tests.examples.running import BENCHMARKS
+from tests.examples.running import last_line
+from tests.examples.running import run
 
 # The program sets the backend itself.
 once = pytest.mark.skipif(
@@ -22,38 +18,25 @@ once = pytest.mark.skipif(
 @pytest.fixture
 def program(monkeypatch):
     """The directory of the program's modules, importable."""
-    monkeypatch.syspath_prepend(str(DIRECTORY))
-
-
-def run(directory, *flags, **environment):
-    return subprocess.run(
-        [sys.executable, str(DIRECTORY / "search_speed.py"), *flags],
-        cwd=directory,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        env={**os.environ, **environment},
-    )
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
 
 
 @once
 def test_contenders_are_timed(tmp_path):
     result = run(
         tmp_path,
+        "benchmarks/search_speed.py",
         "--trials=2",
         "--plain_trials=2",
         "--rounds=1",
+        "--overhead_trials=300",
         "--families=mlp",
-        "--contenders=keras_tuner,keras_tuner_lean,tensorflow_jit",
+        "--contenders=keras_tuner,tensorflow_jit",
         "--output=table.csv",
     )
     assert result.returncode == 0, result.stderr
     table = pd.read_csv(tmp_path / "table.csv").set_index("contender")
-    assert list(table.index) == [
-        "keras_tuner",
-        "keras_tuner_lean",
-        "tensorflow_jit",
-    ]
+    assert list(table.index) == ["keras_tuner", "tensorflow_jit"]
     assert (table["family"] == "mlp").all()
     assert (table["trials"] == 2).all()
     assert (table["trials_per_s"] > 0).all()
@@ -73,30 +56,6 @@ def test_contenders_are_timed(tmp_path):
 
 
 @once
-@pytest.mark.parametrize(
-    ("flag", "message"),
-    [
-        ("--trials=1", "--trials must be at least 2, not 1"),
-        ("--plain_trials=1", "--plain_trials must be at least 2, not 1"),
-        ("--popsize=3", "--popsize must be at least 4, not 3"),
-        ("--rounds=0", "--rounds must be at least 1, not 0"),
-        ("--families=rnn", "--families must be of mlp, cnn, not 'rnn'"),
-        ("--contenders=torch", "not 'torch'"),
-        ("--contenders=jax,jax", "--contenders must name each once"),
-        ("--families=", "--families must name each once"),
-        ("trials", "unexpected argument 'trials'"),
-        ("--seconds=1", "Unknown command line flag 'seconds'"),
-    ],
-)
-def test_errors_are_one_line(tmp_path, flag, message):
-    result = run(tmp_path, flag)
-    assert result.returncode == 1
-    assert result.stderr.startswith("search_speed: ")
-    assert message in result.stderr
-    assert len(result.stderr.strip().splitlines()) == 1
-
-
-@once
 def test_a_missing_evosax_is_one_line(tmp_path):
     # A finder that has no evosax, before all others.
     (tmp_path / "sitecustomize.py").write_text(
@@ -106,17 +65,23 @@ def test_a_missing_evosax_is_one_line(tmp_path):
         "    None if name == 'evosax' else find(name, *rest)\n"
         ")\n"
     )
-    result = run(tmp_path, "--contenders=evosax", PYTHONPATH=str(tmp_path))
-    assert result.returncode == 1
-    last = result.stderr.strip().splitlines()[-1]
-    assert last.startswith("search_speed: evosax needs ")
-    assert "pip install" in last
+    result = run(
+        tmp_path,
+        "benchmarks/search_speed.py",
+        "--contenders=evosax",
+        PYTHONPATH=str(tmp_path),
+    )
+    assert last_line(result).startswith("search_speed: evosax needs ")
+    assert "pip install" in last_line(result)
 
 
 def test_all_begin_at_the_start_of_the_search(program):
     import search_speed_tasks
 
-    assert search_speed_tasks.start() == search.CMAESOracle(seed=0).x0
+    assert (
+        search_speed_tasks.start()
+        == search.CMAESOracle(x0="ce", class_aware=False, seed=0).x0
+    )
 
 
 def test_tasks_have_wrong_labels_in_training_only(program):

@@ -1,0 +1,67 @@
+"""What all programs here share: flags, errors of one line and Ctrl-C.
+
+Bounds of a flag are arguments of absl's `flags.DEFINE_integer`; what is left to
+check here is a positive number.
+"""
+
+import os
+import pathlib
+import sys
+
+from absl import app
+from absl import flags
+
+
+def start(main, stopped="Stopped."):
+    """Parses the flags and runs the program, whose errors are one line.
+
+    Args:
+        main: Function of no arguments.
+        stopped: What Ctrl-C prints. Defaults to `"Stopped."`.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+    def checked(argv):
+        if len(argv) > 1:
+            fail(f"unexpected argument {argv[1]!r}; flags begin with --")
+        try:
+            main()
+        except KeyboardInterrupt:
+            print(f"\n{stopped}")
+            sys.exit(130)
+        except (OSError, RuntimeError, ValueError) as error:
+            fail(str(error))
+
+    app.run(checked, flags_parser=_parse)
+
+
+def fail(message):
+    """Ends the program with a message."""
+    sys.exit(f"{pathlib.Path(sys.argv[0]).stem}: {message}")
+
+
+def positive(*holders):
+    """Has flags checked, when they are parsed, to be above 0 if given."""
+    for holder in holders:
+        flags.register_validator(
+            holder, lambda value: value is None or value > 0, "must be above 0"
+        )
+
+
+def listed(holder, known):
+    """Returns the values of a list flag, all of which must be known."""
+    for value in holder.value:
+        if value not in known:
+            fail(
+                f"--{holder.name} must be of {', '.join(known)}, not {value!r}"
+            )
+    if not holder.value:
+        fail(f"--{holder.name} must name at least one")
+    return holder.value
+
+
+def _parse(argv):
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        fail(str(error))
