@@ -1,5 +1,6 @@
 """What differs between TensorFlow, JAX and PyTorch, outside of training."""
 
+import contextlib
 import functools
 import warnings
 
@@ -175,3 +176,33 @@ def share_of_replica(loss):
     if keras.config.backend() == "tensorflow":
         return loss / num_replicas()
     return loss
+
+
+def draw_seed():
+    """A seed for `fixed_draws`, of PyTorch's global generator."""
+    if keras.config.backend() != "torch":
+        return None
+    import torch
+
+    return int(torch.randint(2**31, ()))
+
+
+@contextlib.contextmanager
+def fixed_draws(seed):
+    """Lets all passes within it that begin anew draw the same dropout masks.
+
+    In PyTorch dropout draws from the global generator, which comes out of it
+    as it was. In the others it follows from the states that a pass is given.
+
+    Args:
+        seed: What `draw_seed` returned.
+    """
+    if keras.config.backend() != "torch":
+        yield
+        return
+    import torch
+
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield

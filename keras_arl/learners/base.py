@@ -11,6 +11,7 @@ from keras_arl.learners import batch as batches
 from keras_arl.learners.bookkeeping import with_bookkeeping
 from keras_arl.learners.data import training_data
 from keras_arl.learners.losses import as_loss
+from keras_arl.learners.losses import num_classes
 from keras_arl.learners.memory import ExampleMemory
 
 # Batches for passes that only need their result.
@@ -106,13 +107,7 @@ class Learner(keras.Model):
     def build(self, input_shape):
         if not self.model.built:
             self.model.build(input_shape)
-        output_shape = self.model.compute_output_shape(input_shape)
-        if isinstance(output_shape, dict) or len(output_shape) != 2:
-            raise ValueError(
-                "`model` must have one output of shape (batch_size, "
-                f"num_classes). Received: {output_shape}"
-            )
-        self.num_classes = output_shape[-1]
+        self.num_classes = num_classes(self.model, input_shape)
         self.build_memory()
 
     def build_memory(self):
@@ -248,25 +243,6 @@ class Learner(keras.Model):
             )
         return np.concatenate(parts)
 
-    def compile(self, optimizer="rmsprop", loss=None, **kwargs):
-        """Configures the learner for training, as `keras.Model.compile` does.
-
-        Args:
-            optimizer: As in `keras.Model.compile`.
-            loss: Must be `None`: a learner takes its loss when it is made.
-            **kwargs: As in `keras.Model.compile`: `metrics`, ....
-
-        Raises:
-            ValueError: If `loss` is given.
-        """
-        if loss is not None:
-            raise ValueError(
-                "A learner brings its loss. Leave `loss` out here; the loss "
-                "of one sample is an argument of the learner, where its "
-                f"method allows another. Received: loss={loss!r}"
-            )
-        super().compile(optimizer=optimizer, **kwargs)
-
     def fit(
         self,
         x=None,
@@ -321,6 +297,12 @@ class Learner(keras.Model):
             ValueError: If the data are not what the learner needs, or if a
                 pipeline gives one index to different examples.
         """
+        if self.loss is not None:
+            raise ValueError(
+                "A learner brings its loss. Leave it out of `compile`; the "
+                "loss of one sample is an argument of the learner, where its "
+                f"method allows another. Received: loss={self.loss!r}"
+            )
         replicas = num_replicas()
         if replicas > 1 and not self.can_be_replicated:
             raise ValueError(
@@ -384,7 +366,8 @@ class Learner(keras.Model):
             store[f"random_{i}"] = ops.convert_to_numpy(seed)
 
     def load_own_variables(self, store):
-        own = dict(store.items())
+        names = store.keys()
+        own = {name: store[name] for name in names}
         for i, seed in enumerate(self._random_states()):
             state = own.pop(f"random_{i}", None)
             if state is not None:

@@ -1,4 +1,6 @@
-"""The loss of one sample, as a learner is given it."""
+"""What a learner is given, checked: the loss of one sample, the model."""
+
+import keras
 
 from keras_arl import losses
 
@@ -19,3 +21,27 @@ def as_loss(loss, from_logits):
             f"{from_logits} and loss.from_logits={loss.from_logits}"
         )
     return loss
+
+
+def num_classes(model, input_shape):
+    """The number of classes of a model, which is built."""
+    shape = getattr(model, "output_shape", None)
+    if shape is None:
+        # Of a subclassed model, Keras does not know it.
+        output = model.compute_output_spec(_symbolic(input_shape))
+        shape = getattr(output, "shape", output)
+    if isinstance(shape, dict) or len(shape) != 2:
+        raise ValueError(
+            "`model` must have one output of shape (batch_size, num_classes). "
+            f"Received: {shape}"
+        )
+    return shape[-1]
+
+
+def _symbolic(shape):
+    """Shapes, nested as a model's inputs, as symbolic tensors."""
+    if isinstance(shape, dict):
+        return {key: _symbolic(value) for key, value in shape.items()}
+    if all(size is None or isinstance(size, int) for size in shape):
+        return keras.KerasTensor(shape)
+    return [_symbolic(value) for value in shape]

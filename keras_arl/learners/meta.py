@@ -13,6 +13,8 @@ gradient is built.
 import keras
 from keras import ops
 
+from keras_arl.backend import draw_seed
+from keras_arl.backend import fixed_draws
 from keras_arl.backend import jvp
 from keras_arl.backend import value_and_gradients
 from keras_arl.checks import check_at_least
@@ -67,14 +69,19 @@ class MetaLearner(Learner):
         return self._rate.value
 
     def place(self):
-        """The model's weights and other variables, as constants."""
-        return tuple(
+        """The model's weights, and what else a pass depends on, as constants.
+
+        Returns:
+            List of the weights; list of the other variables and a seed.
+        """
+        weights, others = (
             [ops.stop_gradient(ops.convert_to_tensor(v)) for v in variables]
             for variables in (
                 self.model.trainable_variables,
                 self.model.non_trainable_variables,
             )
         )
+        return weights, (others, draw_seed())
 
     def outputs_at(self, weights, others, x):
         """The model's output in training mode, for other weights.
@@ -82,11 +89,12 @@ class MetaLearner(Learner):
         What the pass changes, running statistics and random states, is
         dropped. All passes from one place draw the same dropout masks.
         """
+        others, seed = others
         mapping = [
             *zip(self.model.trainable_variables, weights, strict=True),
             *zip(self.model.non_trainable_variables, others, strict=True),
         ]
-        with keras.StatelessScope(state_mapping=mapping):
+        with keras.StatelessScope(state_mapping=mapping), fixed_draws(seed):
             outputs = self.model(x, training=True)
         return ops.cast(outputs, "float32")
 

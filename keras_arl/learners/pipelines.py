@@ -106,7 +106,7 @@ def _by_position(dataset):
     """Indices by the order in which examples come."""
     import tensorflow as tf
 
-    def attach(start, *item):
+    def attach(start, item):
         x, y, *rest = item
         end = start + tf.shape(y)[0]
         return end, (x, batches.indexed(y, tf.range(start, end)), *rest)

@@ -1,0 +1,305 @@
+"""A learner is a Keras model: it is saved, resumed, compiled and watched."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_arl import learners
+from keras_arl import losses
+
+BACKEND = keras.config.backend()
+SIZE, NUM_CLASSES = 40, 3
+RNG = np.random.default_rng(5)
+X = RNG.normal(size=(SIZE, 4)).astype("float32")
+Y = RNG.integers(NUM_CLASSES, size=SIZE)
+CLEAN = X[:12], Y[:12]
+
+MAKE = {
+    "adaptive": lambda m: learners.AdaptiveLoss(m, meta_every=2),
+    "confidence": lambda m: learners.ConfidenceBranch(
+        m, target_epoch=1, target_every=1
+    ),
+    "elr": learners.ELR,
+    "l2b": lambda m: learners.L2B(m, warmup_epochs=1),
+    "marvel": lambda m: learners.Marvel(m, patience=1),
+    "meta_weight_net": lambda m: learners.MetaWeightNet(m, hidden_units=3),
+    "selc": lambda m: learners.SELC(m, correction_epoch=1),
+}
+every_learner = pytest.mark.parametrize("name", MAKE)
+
+
+def network(dropout=0.0, dtype=None):
+    return keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Dense(5, activation="relu", dtype=dtype),
+            keras.layers.Dropout(dropout, seed=1),
+            keras.layers.Dense(NUM_CLASSES, activation="softmax", dtype=dtype),
+        ],
+    )
+
+
+def make(name, seed=0, dropout=0.0, **compile_arguments):
+    keras.utils.set_random_seed(seed)
+    learner = MAKE[name](network(dropout))
+    learner.compile(
+        keras.optimizers.SGD(0.2, momentum=0.9),
+        metrics=["accuracy"],
+        **compile_arguments,
+    )
+    return learner
+
+
+def fit(learner, **kwargs):
+    meta = {"meta_data": CLEAN} if learner.needs_meta_data else {}
+    # The last batch is short.
+    return learner.fit(X, Y, batch_size=16, verbose=0, **meta, **kwargs)
+
+
+def state(learner):
+    return [ops.convert_to_numpy(v) for v in learner.variables]
+
+
+def assert_same_state(first, second):
+    for mine, others in zip(state(first), state(second), strict=True):
+        np.testing.assert_allclose(mine, others, rtol=1e-5, atol=1e-6)
+
+
+class KilledError(Exception):
+    pass
+
+
+class Kill(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 2:
+            raise KilledError
+
+
+@every_learner
+def test_killed_and_resumed_is_as_if_it_were_not(name, tmp_path):
+    whole = make(name, dropout=0.3)
+    fit(whole, epochs=3)
+
+    def backup():
+        return keras.callbacks.BackupAndRestore(tmp_path / "backup")
+
+    killed = make(name, dropout=0.3)
+    with pytest.raises(KilledError):
+        fit(killed, epochs=3, callbacks=[backup(), Kill()])
+    resumed = make(name, seed=9, dropout=0.3)
+    if resumed.needs_index:
+        resumed.num_examples = SIZE
+        resumed.build_memory()
+    fit(resumed, epochs=3, callbacks=[backup()])
+    assert_same_state(resumed, whole)
+
+
+@every_learner
+def test_saved_as_a_whole(name, tmp_path):
+    learner = make(name)
+    checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "learner.keras")
+    fit(learner, epochs=2, callbacks=[checkpoint])
+    loaded = keras.saving.load_model(tmp_path / "learner.keras")
+    assert type(loaded) is type(learner)
+    assert {**loaded.get_config(), "model": 0, "loss": 0} == {
+        **learner.get_config(),
+        "model": 0,
+        "loss": 0,
+    }
+    assert_same_state(loaded, learner)
+    fit(learner, epochs=3, initial_epoch=2)
+    fit(loaded, epochs=3, initial_epoch=2)
+    assert_same_state(loaded, learner)
+
+
+@every_learner
+def test_evaluates_and_predicts_as_its_model(name, tmp_path):
+    learner = make(name)
+    history = fit(learner, epochs=1, validation_data=(X, Y))
+    predictions = learner.predict(X, verbose=0)
+    learner.model.save(tmp_path / "model.keras")
+    deployed = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(
+        deployed.predict(X, verbose=0), predictions, rtol=1e-5, atol=1e-6
+    )
+    loss, accuracy = learner.evaluate(X, Y, verbose=0)
+    labelled = predictions[np.arange(SIZE), Y]
+    np.testing.assert_allclose(loss, -np.log(labelled).mean(), rtol=1e-4)
+    np.testing.assert_allclose(
+        accuracy, np.mean(predictions.argmax(axis=1) == Y), rtol=1e-5
+    )
+    np.testing.assert_allclose(history.history["val_loss"][0], loss, rtol=1e-5)
+    extra = {"loss", "accuracy", "val_loss", "val_accuracy"}
+    logged = {
+        "adaptive": {"q"},
+        "confidence": {"confidence"},
+        "l2b": {"real_weight", "pseudo_weight"},
+        "marvel": {"abandoned"},
+        "meta_weight_net": {"weight"},
+    }
+    assert history.history.keys() - extra == logged.get(name, set())
+
+
+@every_learner
+@pytest.mark.skipif(BACKEND == "torch", reason="PyTorch traces nothing")
+def test_nothing_is_traced_again(name, monkeypatch):
+    learner = make(name, steps_per_execution=2)
+    traces = []
+    original = type(learner).training_loss
+
+    def counted(self, batch, y_pred):
+        traces.append(y_pred)
+        return original(self, batch, y_pred)
+
+    monkeypatch.setattr(type(learner), "training_loss", counted)
+    fit(learner, epochs=1)
+    first = len(traces)
+    assert first
+    fit(learner, initial_epoch=1, epochs=4)
+    assert len(traces) == first
+
+
+@every_learner
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision(name, policy):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        learner = make(name)
+        history = fit(learner, epochs=2)
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert np.isfinite(history.history["loss"]).all()
+    assert all(np.isfinite(value).all() for value in state(learner))
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "float32"])
+def test_small_gradients_survive_low_precision(policy):
+    """The weights of L2B, from a clean gradient that float16 rounds to 0."""
+    keras.utils.set_random_seed(0)
+    model = network(dtype=policy)
+    model.layers[-1].kernel.assign(model.layers[-1].kernel * 1e-6)
+    learner = learners.L2B(model)
+    weights, others = learner.place()
+    direction = learner.meta_gradient(
+        weights, others, keras.tree.map_structure(ops.convert_to_tensor, CLEAN)
+    )
+    _, slopes = learner.along(
+        direction, weights, others, ops.convert_to_tensor(X)
+    )
+    assert np.abs(ops.convert_to_numpy(slopes)).max() > 1e-4
+    assert np.abs(ops.convert_to_numpy(direction[0])).max() > 1e-9
+
+
+@pytest.mark.parametrize("name", ["l2b", "adaptive"])
+def test_the_learning_rate_is_the_present_one(name):
+    """A step of JAX cannot read it from the optimizer."""
+    for rate in (
+        0.5,
+        keras.optimizers.schedules.PiecewiseConstantDecay([2], [0.5, 0.25]),
+    ):
+        learner = make(name)
+        learner.compile(keras.optimizers.SGD(rate))
+        fit(learner, epochs=1)
+        seen = float(ops.convert_to_numpy(learner.learning_rate))
+        # A schedule of three steps an epoch has come to its second value.
+        assert seen == (0.5 if rate == 0.5 else 0.25)
+    learner = make(name)
+    schedule = keras.callbacks.LearningRateScheduler(lambda epoch: 0.1)
+    fit(learner, epochs=1, callbacks=[schedule])
+    seen = float(ops.convert_to_numpy(learner.learning_rate))
+    np.testing.assert_allclose(seen, 0.1, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [
+        learners.ConfidenceBranch,
+        learners.ELR,
+        learners.L2B,
+        learners.Marvel,
+        learners.MetaWeightNet,
+        learners.SELC,
+    ],
+)
+def test_takes_any_loss_of_the_package(cls):
+    loss = losses.ARL(from_logits=True)
+    learner = cls(
+        keras.Sequential([keras.Input((4,)), keras.layers.Dense(NUM_CLASSES)]),
+        loss=loss,
+        **({"warmup_epochs": 0} if cls is learners.L2B else {}),
+    )
+    learner.compile(keras.optimizers.SGD(0.1))
+    history = fit(learner, epochs=2)
+    assert np.isfinite(history.history["loss"]).all()
+    assert learner.base_loss is loss
+    with pytest.raises(ValueError, match="from_logits"):
+        cls(network(), loss=loss, from_logits=False)
+
+
+def test_adaptive_loss_takes_other_losses():
+    learner = learners.AdaptiveLoss(
+        network(),
+        loss=losses.get("nce+agce"),
+        bounds={"passive.q": (0.1, 3.0), "alpha": (0.0, 10.0)},
+        meta_learning_rate=0.1,
+    )
+    learner.compile(keras.optimizers.SGD(0.1))
+    before = learner.hyperparameters
+    assert before.keys() == {"passive.q", "alpha"}
+    fit(learner, epochs=1)
+    after = learner.hyperparameters
+    assert all(after[key] != before[key] for key in after)
+    learned = learner.learned_loss()
+    assert learned.passive.q == after["passive.q"]
+    assert learned.alpha == after["alpha"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"loss": "mae"}, "No bounds are known"),
+        ({"bounds": {"p": (0, 1)}}, "must name numbers"),
+        ({"bounds": {"q": (0.8, 1.0)}}, "initial value"),
+        ({"loss": keras.losses.Huber()}, "must be a loss of keras_arl"),
+        ({"meta_every": 0}, "meta_every"),
+    ],
+)
+def test_arguments_are_checked(arguments, reason):
+    with pytest.raises(ValueError, match=reason):
+        learners.AdaptiveLoss(network(), **arguments)
+
+
+def test_models_that_do_not_fit_are_refused():
+    two = keras.Sequential([keras.Input((4, 4)), keras.layers.Dense(3)])
+    with pytest.raises(ValueError, match="one output of shape"):
+        learners.ELR(two)
+    with pytest.raises(ValueError, match="`model` must be"):
+        learners.ELR(keras.layers.Dense(3))
+    with pytest.raises(ValueError, match="cannot be found"):
+        learners.ConfidenceBranch(keras.Sequential([keras.layers.Dense(3)]))
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(NUM_CLASSES, activation="softmax")
+
+    def call(self, x):
+        return self.dense(x)
+
+
+def test_a_model_that_is_not_built_yet():
+    learner = learners.ELR(Subclassed())
+    learner.compile("sgd")
+    fit(learner)
+    assert learner.targets.shape == (SIZE, NUM_CLASSES)
+    assert learner.evaluate(X, Y, verbose=0) > 0
+
+
+def test_nothing_to_suspect_before_fit():
+    with pytest.raises(ValueError, match="call `fit` first"):
+        learners.Marvel(network()).suspects()
+    with pytest.raises(ValueError, match=r"remembers no examples\."):
+        learners.ConfidenceBranch(network()).suspects()
