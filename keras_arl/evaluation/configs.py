@@ -136,17 +136,13 @@ def described(tasks, reserved):
         reserved: Names that no column of a task may have.
 
     Returns:
-        A list of tasks and configurations, and one of their columns, a
-        dictionary each.
-
-    Raises:
-        ValueError: If there is none, or one is of another kind.
+        A list of tasks and configurations, and one of dictionaries, their
+        columns.
     """
     named = isinstance(tasks, collections.abc.Mapping)
-    names = list(tasks) if named else range(len(tasks))
-    tasks = list(tasks.values() if named else tasks)
+    names, tasks = list(tasks), list(tasks.values() if named else tasks)
     columns = []
-    for name, task in zip(names, tasks, strict=True):
+    for number, task in enumerate(tasks):
         is_task = isinstance(task, Task)
         if not (is_task or _is_config(task)):
             raise ValueError(
@@ -154,16 +150,19 @@ def described(tasks, reserved):
                 "another dataclass with a method `build()`. "
                 f"Received: {task!r}"
             )
-        columns.append({"task": name} if named or is_task else {})
-        columns[-1] |= {} if is_task else _cells(task)
-    if not columns or any(c.keys() != columns[0].keys() for c in columns):
+        columns.append({} if is_task else _cells(task))
+        if named or is_task:
+            name = names[number] if named else number
+            columns[-1] = {"task": name, **columns[-1]}
+    fields = {tuple(cells) for cells in columns}
+    if len(fields) != 1:
         raise ValueError(
             "`tasks` must be at least one, all with the same fields. Received "
-            f"fields: {sorted({tuple(c) for c in columns})}"
+            f"fields: {sorted(fields)}"
         )
-    taken = [name for name in reserved if name in columns[0]]
-    if taken:
-        raise ValueError(f"A field of a task cannot be named {taken[0]!r}.")
+    for name in reserved:
+        if name in columns[0]:
+            raise ValueError(f"A field of a task cannot be named {name!r}.")
     return tasks, columns
 
 
@@ -175,12 +174,7 @@ def build(task):
 
 
 def group_of(task, number):
-    """What tasks that share compiled programs have in common.
-
-    Args:
-        task: A task or a configuration.
-        number: Its position.
-    """
+    """What a task, at a position, has in common with others of one program."""
     if isinstance(task, TaskConfig):
         varied = {"noise": "", "noise_rate": 0.0, "seed": 0, "epochs": 1}
         return dataclasses.replace(task, **varied, learning_rate=0.0)

@@ -69,27 +69,15 @@ class RowFile:
         """The whole lines, and whether a part of one follows them."""
         data = self._path.read_bytes() if self._path.exists() else b""
         is_torn = False
-        if self._is_gz:
-            data, is_torn = self._decompressed(data)
         try:
+            if self._is_gz:
+                data, is_torn = _decompressed(data)
             text, end, rest = data.decode().rpartition("\n")
-        except UnicodeDecodeError as error:
-            raise self._damaged(error) from error
+        except (UnicodeDecodeError, zlib.error) as error:
+            raise ValueError(
+                f"{self._path} is damaged, or no table: {error}"
+            ) from error
         return text + end, is_torn or bool(rest)
-
-    def _decompressed(self, data):
-        parts, is_torn = [], False
-        while data:
-            member = zlib.decompressobj(wbits=31)
-            try:
-                parts.append(member.decompress(data))
-            except zlib.error as error:
-                raise self._damaged(error) from error
-            data, is_torn = member.unused_data, not member.eof
-        return b"".join(parts), is_torn
-
-    def _damaged(self, error):
-        return ValueError(f"{self._path} is damaged, or no table: {error}")
 
     def _replace(self, text):
         temporary = self._path.with_name(f".{self._path.name}.tmp")
@@ -100,6 +88,16 @@ class RowFile:
         data = text.encode()
         # Without the time, so that equal rows are equal files.
         return gzip.compress(data, mtime=0) if self._is_gz else data
+
+
+def _decompressed(data):
+    """All whole members and, of a torn last one, what there is."""
+    parts, is_torn = [], False
+    while data:
+        member = zlib.decompressobj(wbits=31)
+        parts.append(member.decompress(data))
+        data, is_torn = member.unused_data, not member.eof
+    return b"".join(parts), is_torn
 
 
 def _line(cells):

@@ -68,14 +68,14 @@ def best_variants(rows, family, by=("dataset",)):
     """The rows of each method at its best setting, chosen by these very rows.
 
     An unfair advantage over a method with one setting: nobody has the clean
-    labels to choose by. The best one has the highest mean accuracy.
+    labels to choose by.
 
     Args:
         rows: What `compare` returns.
         family: Function from the name of a method at a setting to that of the
             method.
-        by: Columns; for each combination of their values one setting is chosen.
-            Defaults to `("dataset",)`.
+        by: Columns; for each combination of their values the setting with the
+            highest mean accuracy is chosen. Defaults to `("dataset",)`.
 
     Returns:
         The rows of the settings chosen, each with its method's name.
