@@ -4,12 +4,15 @@ import contextlib
 import ipaddress
 import itertools
 import os
+import time
 import warnings
 
 import distributed
 
 # How often the scheduler hears of a worker, at least, in seconds.
 _WORKER_TTL = 60.0
+# How often the scheduler is asked for its workers, at most.
+_LOOK_SECONDS = 0.5
 
 
 class DaskCluster(contextlib.AbstractContextManager):
@@ -32,6 +35,7 @@ class DaskCluster(contextlib.AbstractContextManager):
     def __init__(self, client):
         self._client = client
         self._keys = itertools.count()
+        self._num_workers, self._last_look = 0, -float("inf")
         self._check_threads()
         client.run_on_scheduler(_set_up_scheduler, _WORKER_TTL)
         client.register_plugin(_NeverPause())
@@ -52,17 +56,18 @@ class DaskCluster(contextlib.AbstractContextManager):
 
     def num_workers(self):
         self._check_connected()
-        return len(self._client.nthreads())
+        now = time.monotonic()
+        if now - self._last_look > _LOOK_SECONDS:
+            self._last_look = now
+            self._num_workers = len(self._client.nthreads())
+        return self._num_workers
 
     def cancel(self, future):
         self._client.cancel([future], force=True)
 
-    def renew(self):
-        """Starts all workers anew."""
-        self._client.restart(wait_for_workers=False)
-
-    def last_words(self):
-        return f"Workers: {list(self._client.nthreads())}"
+    def check(self, error):
+        """Says so if the scheduler is gone."""
+        self._check_connected()
 
     def __exit__(self, *_):
         pass

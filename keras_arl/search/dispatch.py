@@ -1,7 +1,7 @@
 """Jobs out, results in: what a search does against workers that fail it.
 
 A training that fails is a result. What is met here is the rest: a worker that
-dies, a pool that breaks, a job without an answer, and nobody who works.
+dies, a job without an answer, and nobody who works.
 """
 
 import collections
@@ -17,8 +17,6 @@ from keras_arl.search.job import Result
 
 # A job of one candidate that is lost so often is given up.
 _MAX_LOST = 3
-# A pool that breaks so often, without a result in between, will not do.
-_MAX_BROKEN = 3
 # For a worker to start in and for a job to travel, beyond the trials' time.
 _GRACE_SECONDS = 60.0
 _TELL_SECONDS = 60.0
@@ -30,8 +28,8 @@ class Dispatch:
     """Has an executor evaluate jobs, whatever happens to its workers.
 
     Args:
-        executor: What has `submit`, `capacity`, `num_workers`, `cancel`,
-            `renew` and `last_words`, such as `processes.Processes`.
+        executor: What has `submit`, `capacity`, `num_workers`, `cancel` and
+            `check`, such as `processes.Processes`.
         evaluator: An `Evaluator`.
         trial_timeout: Seconds that a trial may take, or `None`.
         job_timeout: Seconds without any answer after which jobs are submitted
@@ -49,10 +47,7 @@ class Dispatch:
         # From a future to its job and when it was submitted.
         self._running = {}
         self._waiting = collections.deque()
-        self._num_broken = 0
-        self._num_stalled = 0
         self._last_answer = time.monotonic()
-        self._capacity = 0
         self._last_look = -float("inf")
         self._last_worker = time.monotonic()
         self._last_told = time.monotonic()
@@ -89,14 +84,12 @@ class Dispatch:
             self._waiting.clear()
 
     def _submit(self):
-        while self._waiting and len(self._running) < self._capacity:
-            job = self._waiting.popleft()
-            try:
-                future = self._executor.submit(evaluate, self._evaluator, job)
-            except concurrent.futures.BrokenExecutor as error:
-                self._waiting.appendleft(job)
-                self._renew(error)
+        while self._waiting and len(self._running) < self._executor.capacity:
+            job = self._waiting[0]
+            future = self._executor.submit(evaluate, self._evaluator, job)
+            if future is None:
                 return
+            self._waiting.popleft()
             self._running[future] = job, time.monotonic()
             future.add_done_callback(self._ended.put)
 
@@ -107,15 +100,11 @@ class Dispatch:
             results = future.result(timeout=_GRACE_SECONDS)
         except keras_tuner.errors.FatalError:
             raise
-        except concurrent.futures.BrokenExecutor as error:
-            self._waiting.appendleft(job)
-            self._renew(error)
-            return
         except (Exception, concurrent.futures.CancelledError) as error:
+            self._executor.check(error)
             yield from self._lose(job, _reason(error))
             return
         self._last_answer = time.monotonic()
-        self._num_broken = self._num_stalled = 0
         yield dict(zip(job.positions, results, strict=True))
 
     def _lose(self, job, reason):
@@ -132,21 +121,6 @@ class Dispatch:
         failed = Result(None, message, raised=True)
         yield dict.fromkeys(job.positions, failed)
 
-    def _renew(self, error):
-        """Begins anew with the executor, and with all jobs that run."""
-        self._num_broken += 1
-        if self._num_broken == _MAX_BROKEN:
-            raise RuntimeError(
-                f"Workers end before they do any work, {_MAX_BROKEN} times by "
-                "now. Does the program call `search` under "
-                '`if __name__ == "__main__":`, and can workers import what it '
-                f"imports? {_reason(error)}\n{self._executor.last_words()}"
-            ) from error
-        self._waiting.extendleft(job for job, _ in self._running.values())
-        self._running.clear()
-        self._executor.renew()
-        self._last_answer = time.monotonic()
-
     def _meet_silence(self):
         """Gives up jobs that have been without an answer for too long."""
         now = time.monotonic()
@@ -155,20 +129,12 @@ class Dispatch:
             for future, (job, submitted) in self._running.items()
             if now - max(submitted, self._last_answer) > self._limit(job)
         ]
-        if not silent:
-            return
-        self._num_stalled += 1
         for future, job in silent:
             del self._running[future]
             self._executor.cancel(future)
             reason = f"no answer within {self._limit(job):g} s"
             self._tell(f"A job of {len(job.positions)} trials: {reason}.")
             yield from self._lose(job, reason)
-        if self._num_stalled > 1:
-            # A pool in which even what was cancelled goes on.
-            self._waiting.extendleft(job for job, _ in self._running.values())
-            self._running.clear()
-            self._executor.renew()
 
     def _limit(self, job):
         if self._trial_timeout is None:
@@ -180,9 +146,7 @@ class Dispatch:
         if now - self._last_look < _POLL_SECONDS:
             return
         self._last_look = now
-        num_workers = self._executor.num_workers()
-        self._capacity = self._executor.capacity
-        if num_workers != 0:
+        if self._executor.num_workers() != 0:
             self._last_worker = self._last_told = now
             return
         # What waits for a worker is not late.

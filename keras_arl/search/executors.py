@@ -1,5 +1,6 @@
 """Where the jobs of a search run: here, in processes, or on a cluster."""
 
+import concurrent.futures
 import contextlib
 import functools
 import math
@@ -74,7 +75,14 @@ class _OfUser(contextlib.AbstractContextManager):
 
     def __init__(self, executor):
         self._executor = executor
-        self.submit = executor.submit
+
+    def submit(self, function, *args):
+        try:
+            return self._executor.submit(function, *args)
+        except RuntimeError as error:
+            # Broken, or shut down.
+            self.check(error)
+            raise
 
     def num_workers(self):
         # Of the standard library's pools, loky's and mpi4py's.
@@ -83,14 +91,12 @@ class _OfUser(contextlib.AbstractContextManager):
     def cancel(self, future):
         future.cancel()
 
-    def renew(self):
-        raise RuntimeError(
-            f"The executor takes no more jobs: {self._executor}. With a new "
-            "one the same program continues the search."
-        )
-
-    def last_words(self):
-        return ""
+    def check(self, error):
+        if isinstance(error, concurrent.futures.BrokenExecutor):
+            raise RuntimeError(
+                f"The executor is broken: {error}. With a new one the same "
+                "program continues the search."
+            ) from error
 
     def __exit__(self, *_):
         pass

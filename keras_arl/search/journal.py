@@ -64,7 +64,8 @@ class Journal:
                 "directory, or the version of keras_arl that began it."
             )
         settings = durable.read_sealed(path).get("settings")
-        if not isinstance(settings, dict):
+        seed = settings.get("seed") if isinstance(settings, dict) else None
+        if not isinstance(seed, int) or seed < 0:
             raise durable.damaged(path, "it holds no settings")
         return settings
 

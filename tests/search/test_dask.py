@@ -3,7 +3,6 @@
 import contextlib
 import datetime
 import os
-import pathlib
 import shutil
 import signal
 import subprocess
@@ -15,6 +14,7 @@ import pytest
 
 from tests import processes
 from tests.search.hostile import HostileTrainer
+from tests.search.toy import QUICK_WORKERS
 from tests.search.toy import outcome
 from tests.search.toy import toy
 
@@ -22,7 +22,6 @@ distributed = pytest.importorskip("distributed")
 
 pytestmark = pytest.mark.slow
 
-ROOT = pathlib.Path(__file__).parents[2]
 SETTINGS = {
     "generations": 2, "popsize": 6, "tasks_per_generation": 2,
     "selection_tasks": 2,
@@ -50,7 +49,7 @@ class Cluster:
         self._stack = stack
         self._security = list(security)
         self._environment = {
-            **os.environ, "PYTHONPATH": str(ROOT), **(environment or {})
+            **os.environ, **QUICK_WORKERS, **(environment or {})
         }  # fmt: skip
         self.file = directory / "scheduler.json"
         self.scheduler = None

@@ -54,7 +54,7 @@ def test_it_solves_a_noisy_landscape_with_failures(tmp_path):
         ),
     )
     tuner.search(verbose=0)
-    assert distance(tuner.best_loss()) < 0.25
+    assert distance(tuner.best_loss()) < 0.4
     first = tuner.oracle.history()[0]
     assert first["failed"] == 4
     assert first["fitness"][1:5] == [None] * 4

@@ -1,8 +1,8 @@
 """Searches in processes of this machine, and what may happen to them."""
 
+import contextlib
 import json
 import os
-import pathlib
 import re
 import signal
 import subprocess
@@ -22,6 +22,8 @@ from tests import processes
 from tests.search.hostile import BackendTrainer
 from tests.search.hostile import HostileTrainer
 from tests.search.hostile import LeakingTrainer
+from tests.search.toy import QUICK_WORKERS
+from tests.search.toy import WITHOUT_TENSORFLOW
 from tests.search.toy import ToyTrainer
 from tests.search.toy import outcome
 from tests.search.toy import toy
@@ -31,9 +33,11 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(autouse=True)
 def quick_workers(request, monkeypatch):
-    """Workers of toys train nothing: Keras on NumPy starts in half the time."""
     if "real" not in request.node.name:
-        monkeypatch.setenv("KERAS_BACKEND", "numpy")
+        for name, value in QUICK_WORKERS.items():
+            monkeypatch.setenv(name, value)
+        # Processes take their paths from this one.
+        monkeypatch.syspath_prepend(WITHOUT_TENSORFLOW)
 
 
 SETTINGS = {
@@ -55,8 +59,13 @@ def poison(alone):
     return alone.trainer.ran[3]
 
 
-def children():
-    return psutil.Process().children(recursive=True)
+def workers_of(pid):
+    workers = []
+    for child in psutil.Process(pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "spawn_main" in " ".join(child.cmdline()):
+                workers.append(child)
+    return workers
 
 
 @pytest.mark.parametrize("count", [2, 4])
@@ -122,7 +131,7 @@ def test_a_trial_that_ends_its_worker_fails_alone(tmp_path, poison, deed):
     failed = [row for row in tuner.results() if row["status"] == "FAILED"]
     reason = "trial_timeout=0.5 s" if deed == "hang" else "lost 3 times"
     assert [reason in row["message"] for row in failed] == [True]
-    assert children() == []
+    assert psutil.wait_procs(workers_of(os.getpid()), timeout=10)[1] == []
 
 
 def test_a_worker_that_stops_is_missed(tmp_path, monkeypatch, alone, poison):
@@ -157,24 +166,20 @@ if __name__ == "__main__":
 """
 
 
+@contextlib.contextmanager
 def program(directory, settings, source=PROGRAM):
     (directory / "program.py").write_text(source)
-    root = str(pathlib.Path(__file__).parents[2])
-    return processes.program(
-        [sys.executable, "program.py", json.dumps(settings)],
-        cwd=directory,
-        stdout=(directory / "log").open("a"),
-        stderr=subprocess.STDOUT,
-        env={**os.environ, "PYTHONPATH": root},
-    )
-
-
-def workers_of(process):
-    return [
-        child
-        for child in psutil.Process(process.pid).children()
-        if "spawn_main" in " ".join(child.cmdline())
-    ]
+    with (
+        (directory / "log").open("a") as log,
+        processes.program(
+            [sys.executable, "program.py", json.dumps(settings)],
+            cwd=directory,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, **QUICK_WORKERS},
+        ) as process,
+    ):
+        yield process
 
 
 def test_workers_die_with_a_driver_that_is_killed_and_it_goes_on(
@@ -185,7 +190,7 @@ def test_workers_die_with_a_driver_that_is_killed_and_it_goes_on(
     slow = {**SETTINGS, "noise": 0.3, "duration": 0.3, "log": str(trials)}
     with program(tmp_path, slow) as driver:
         processes.wait_for_lines(trials, 5, 120)
-        workers = workers_of(driver)
+        workers = workers_of(driver.pid)
         assert len(workers) == 2
         driver.kill()
     assert psutil.wait_procs(workers, timeout=30)[1] == []
@@ -201,7 +206,7 @@ def test_ctrl_c_ends_the_workers(tmp_path):
     slow = {**SETTINGS, "duration": 1000.0, "log": str(trials)}
     with program(tmp_path, slow) as driver:
         processes.wait_for_lines(trials, 1, 120)
-        workers = workers_of(driver)
+        workers = workers_of(driver.pid)
         driver.send_signal(signal.SIGINT)
         driver.wait(30)
     assert psutil.wait_procs(workers, timeout=30)[1] == []
@@ -214,7 +219,7 @@ def test_a_program_without_its_guard_is_told_so(tmp_path):
     with program(tmp_path, SETTINGS, unguarded) as driver:
         assert driver.wait(120) == 1
     log = (tmp_path / "log").read_text()
-    assert "Workers end before they do any work" in log
+    assert "ended 3 times before they were ready" in log
     assert 'if __name__ == "__main__":' in log
 
 
@@ -234,10 +239,7 @@ tuner.search(executor=2)
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            env={
-                **os.environ,
-                "PYTHONPATH": str(pathlib.Path(__file__).parents[2]),
-            },
+            env={**os.environ, **QUICK_WORKERS},
         )
         assert result.returncode == 1
         error = result.stderr.splitlines()[-1]
