@@ -1,5 +1,7 @@
 """What holds for every loss of the registry; to register is to be tested."""
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -135,6 +137,14 @@ def test_config_and_repr(name):
         assert again.get_config() == loss.get_config()
         assert (again.name, again.reduction) == ("mine", "sum")
         assert again.from_logits
+    # Every argument of the constructor is there.
+    for argument in inspect.signature(type(loss)).parameters.keys() - {
+        "kwargs",
+        *loss.parts,
+    }:
+        np.testing.assert_array_equal(
+            loss.get_config()[argument], getattr(loss, argument)
+        )
     # What it prints makes it, but for arrays.
     if "correction" not in name and name != "taylor":
         again = eval(repr(loss), vars(losses))
