@@ -115,7 +115,8 @@ class _Worker:
         self._number, self._count = number, count
         self.log = directory / f"worker-{number + 1}.log"
         self.log.unlink(missing_ok=True)
-        self._pool, self._pid, self.future = None, None, None
+        self._pool, self._process = None, None
+        self._answer, self.future = None, None
         self.begin()
 
     def begin(self):
@@ -127,8 +128,11 @@ class _Worker:
             initializer=_initialize,
             initargs=(str(self.log), self._number, self._count, _cores()),
         )
-        # Its answer says that the process is ready, and which one it is.
-        self._pid = self._pool.submit(os.getpid)
+        before = multiprocessing.active_children()
+        # Its answer says that the process is ready.
+        self._answer = self._pool.submit(os.getpid)
+        now = multiprocessing.active_children()
+        self._process = next((p for p in now if p not in before), None)
         self._num_jobs = 0
         self.future = None
 
@@ -136,11 +140,9 @@ class _Worker:
         """Ends the process, whatever it is doing."""
         if self._pool is None:
             return
-        ready = self.is_ready
+        if self._process is not None:
+            self._process.kill()
         self._pool.shutdown(wait=False, cancel_futures=True)
-        if ready:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._pid.result(), signal.SIGKILL)
         self._pool, self.future = None, None
 
     @property
@@ -151,16 +153,16 @@ class _Worker:
     @property
     def is_ready(self):
         """Whether the process has come to life."""
-        return self._answered and self._pid.exception() is None
+        return self._answered and self._answer.exception() is None
 
     @property
     def is_stillborn(self):
         """Whether the process ended before it was ready."""
-        return self._answered and self._pid.exception() is not None
+        return self._answered and self._answer.exception() is not None
 
     @property
     def _answered(self):
-        return self.is_begun and self._pid.done()
+        return self.is_begun and self._answer.done()
 
     @property
     def is_free(self):

@@ -43,7 +43,8 @@ class HostileTrainer(ToyTrainer):
         elif self.deed == "stop":
             os.kill(os.getpid(), signal.SIGSTOP)
         elif self.deed == "hang":
-            time.sleep(1000)
+            while True:
+                time.sleep(0.01)
         else:
             # A loop of C that looks at no signal and keeps the interpreter's
             # lock, so that no thread can do anything.
