@@ -5,6 +5,7 @@ from keras_arl.losses.asymmetric import AEL
 from keras_arl.losses.asymmetric import AGCE
 from keras_arl.losses.asymmetric import AUL
 from keras_arl.losses.base import ClassificationLoss
+from keras_arl.losses.bi_tempered import BiTempered
 from keras_arl.losses.bootstrapping import HardBootstrapping
 from keras_arl.losses.bootstrapping import SoftBootstrapping
 from keras_arl.losses.correction import BackwardCorrection
@@ -16,6 +17,7 @@ from keras_arl.losses.gce import TruncatedGCE
 from keras_arl.losses.mae import MAE
 from keras_arl.losses.normalized import NCE
 from keras_arl.losses.normalized import NFL
+from keras_arl.losses.poly_soft import PolySoft
 from keras_arl.losses.published import published_settings
 from keras_arl.losses.registry import get
 from keras_arl.losses.registry import names
@@ -43,11 +45,13 @@ __all__ = [
     "SCE",
     "ActivePassive",
     "BackwardCorrection",
+    "BiTempered",
     "ClassificationLoss",
     "CrossEntropy",
     "Focal",
     "ForwardCorrection",
     "HardBootstrapping",
+    "PolySoft",
     "SoftBootstrapping",
     "SparseRegularization",
     "SparseRegularizationSchedule",

@@ -6,6 +6,7 @@ from keras_arl.losses.active_passive import ActivePassive
 from keras_arl.losses.asymmetric import AEL
 from keras_arl.losses.asymmetric import AGCE
 from keras_arl.losses.asymmetric import AUL
+from keras_arl.losses.bi_tempered import BiTempered
 from keras_arl.losses.bootstrapping import HardBootstrapping
 from keras_arl.losses.bootstrapping import SoftBootstrapping
 from keras_arl.losses.correction import BackwardCorrection
@@ -17,6 +18,7 @@ from keras_arl.losses.gce import TruncatedGCE
 from keras_arl.losses.mae import MAE
 from keras_arl.losses.normalized import NCE
 from keras_arl.losses.normalized import NFL
+from keras_arl.losses.poly_soft import PolySoft
 from keras_arl.losses.published import published_settings
 from keras_arl.losses.sce import RCE
 from keras_arl.losses.sce import SCE
@@ -32,6 +34,7 @@ _SINGLE = {
     "arl": (ARL, {}),
     "aul": (AUL, {}),
     "backward_correction": (BackwardCorrection, {}),
+    "bi_tempered": (BiTempered, {}),
     "ce": (CrossEntropy, {}),
     "focal": (Focal, {}),
     "forward_correction": (ForwardCorrection, {}),
@@ -41,6 +44,7 @@ _SINGLE = {
     "mae": (MAE, {}),
     "nce": (NCE, {}),
     "nfl": (NFL, {}),
+    "poly_soft": (PolySoft, {}),
     "rce": (RCE, {}),
     "sce": (SCE, {}),
     "soft_bootstrapping": (SoftBootstrapping, {}),

@@ -13,7 +13,15 @@ from keras_arl.losses.poly_soft import PolySoft
 from tests.learners import golden
 from tests.learners.golden import GOLDEN
 
-eager_and_compiled = pytest.mark.parametrize("run_eagerly", [True, False])
+
+def cases(name, eager):
+    """All cases of a method compiled, and one of them eager."""
+    values = GOLDEN[name]
+    names = [*values.get("cases", values)]
+    return pytest.mark.parametrize(
+        ("case", "run_eagerly"),
+        [(eager, True), *((case, False) for case in names)],
+    )
 
 
 def fit_steps(learner, rate, run_eagerly):
@@ -32,8 +40,7 @@ def fit_steps(learner, rate, run_eagerly):
     )
 
 
-@eager_and_compiled
-@pytest.mark.parametrize("case", GOLDEN["l2b"])
+@cases("l2b", eager="linear_plain_sgd_sigmoid")
 def test_l2b(case, run_eagerly):
     values = GOLDEN["l2b"][case]
     config = values["config"]
@@ -79,11 +86,8 @@ ADAPTIVE = {
 }
 
 
-@eager_and_compiled
-@pytest.mark.parametrize("case", GOLDEN["adaptive_loss"])
+@cases("adaptive_loss", eager="linear_sl")
 def test_adaptive_loss(case, run_eagerly):
-    if case.startswith("linear") and not run_eagerly:
-        pytest.skip("compiled, the deeper network is enough")
     values = GOLDEN["adaptive_loss"][case]
     kind = case.split("_", 1)[1]
     learner = learners.AdaptiveLoss(
@@ -101,7 +105,7 @@ def test_adaptive_loss(case, run_eagerly):
     golden.close(numbers, after["hyper_after"])
 
 
-@eager_and_compiled
+@pytest.mark.parametrize("run_eagerly", [True, False])
 def test_meta_weight_net(run_eagerly):
     values = GOLDEN["meta_weight_net"]
     learner = learners.MetaWeightNet(
@@ -141,8 +145,7 @@ def feed(learner, values, run_eagerly):
     learner.compile(keras.optimizers.SGD(1.0), run_eagerly=run_eagerly)
 
 
-@eager_and_compiled
-@pytest.mark.parametrize("case", GOLDEN["elr"]["cases"])
+@cases("elr", eager="beta0.9_lambda7")
 def test_elr(case, run_eagerly):
     values = GOLDEN["elr"]
     beta, weight = (float(x.strip("abdelmt")) for x in case.split("_"))
@@ -161,8 +164,7 @@ def test_elr(case, run_eagerly):
         golden.close(learner.targets, step["targets_after"])
 
 
-@eager_and_compiled
-@pytest.mark.parametrize("case", GOLDEN["car_nal"]["cases"])
+@cases("car_nal", eager="rnal_delta")
 def test_confidence_branch(case, run_eagerly):
     values = GOLDEN["car_nal"]
     config = values["cases"][case]["config"]
@@ -194,8 +196,7 @@ def test_confidence_branch(case, run_eagerly):
         )
 
 
-@eager_and_compiled
-@pytest.mark.parametrize("case", GOLDEN["marvel"]["cases"])
+@cases("marvel", eager="patience3_thr0.0_warmup0_perm1_arduous2.0")
 def test_marvel(case, run_eagerly):
     values = GOLDEN["marvel"]
     labels = values["labels"]

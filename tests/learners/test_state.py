@@ -9,7 +9,7 @@ from keras_arl import learners
 from keras_arl import losses
 
 BACKEND = keras.config.backend()
-SIZE, NUM_CLASSES = 40, 3
+SIZE, NUM_CLASSES = 32, 3
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(SIZE, 4)).astype("float32")
 Y = RNG.integers(NUM_CLASSES, size=SIZE)
@@ -53,7 +53,6 @@ def make(name, seed=0, dropout=0.0, **compile_arguments):
 
 def fit(learner, **kwargs):
     meta = {"meta_data": CLEAN} if learner.needs_meta_data else {}
-    # The last batch is short.
     return learner.fit(X, Y, batch_size=16, verbose=0, **meta, **kwargs)
 
 
@@ -77,43 +76,52 @@ class Kill(keras.callbacks.Callback):
 
 
 @every_learner
-def test_killed_and_resumed_is_as_if_it_were_not(name, tmp_path):
-    whole = make(name, dropout=0.3)
-    fit(whole, epochs=3)
+def test_saved_and_resumed_is_as_if_it_were_not(name, tmp_path, monkeypatch):
+    learner = make(name, dropout=0.3)
+    traces = []
+    training_loss = type(learner).training_loss
+
+    def counted(self, batch, y_pred):
+        traces.append(y_pred)
+        return training_loss(self, batch, y_pred)
+
+    monkeypatch.setattr(type(learner), "training_loss", counted)
+    fit(learner, epochs=1)
+    first = len(traces)
+    learner.save(tmp_path / "learner.keras")
+    fit(learner, initial_epoch=1, epochs=3)
+    if BACKEND != "torch":
+        assert len(traces) == first
+    loaded = keras.saving.load_model(tmp_path / "learner.keras")
+    config = {**learner.get_config(), "model": None, "loss": None}
+    assert {**loaded.get_config(), "model": None, "loss": None} == config
+    fit(loaded, initial_epoch=1, epochs=3)
+    assert_same_state(loaded, learner)
+
+
+def test_killed_and_backed_up_is_as_if_it_were_not(tmp_path):
+    whole = make("marvel")
+    checkpoint = keras.callbacks.ModelCheckpoint(
+        tmp_path / "last.weights.h5", save_weights_only=True
+    )
+    fit(whole, epochs=3, callbacks=[checkpoint])
 
     def backup():
         return keras.callbacks.BackupAndRestore(tmp_path / "backup")
 
-    killed = make(name, dropout=0.3)
+    killed = make("marvel")
     with pytest.raises(KilledError):
         fit(killed, epochs=3, callbacks=[backup(), Kill()])
-    resumed = make(name, seed=9, dropout=0.3)
-    if resumed.needs_index:
-        resumed.num_examples = SIZE
-        resumed.build_memory()
+    resumed = make("marvel", seed=9)
     fit(resumed, epochs=3, callbacks=[backup()])
+    assert_same_state(resumed, whole)
+    resumed.load_weights(tmp_path / "last.weights.h5")
     assert_same_state(resumed, whole)
 
 
-@every_learner
-def test_saved_as_a_whole(name, tmp_path):
-    learner = make(name)
-    checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "learner.keras")
-    fit(learner, epochs=2, callbacks=[checkpoint])
-    loaded = keras.saving.load_model(tmp_path / "learner.keras")
-    assert type(loaded) is type(learner)
-    assert {**loaded.get_config(), "model": 0, "loss": 0} == {
-        **learner.get_config(),
-        "model": 0,
-        "loss": 0,
-    }
-    assert_same_state(loaded, learner)
-    fit(learner, epochs=3, initial_epoch=2)
-    fit(loaded, epochs=3, initial_epoch=2)
-    assert_same_state(loaded, learner)
-
-
-@every_learner
+@pytest.mark.parametrize(
+    "name", ["adaptive", "confidence", "elr", "l2b", "marvel"]
+)
 def test_evaluates_and_predicts_as_its_model(name, tmp_path):
     learner = make(name)
     history = fit(learner, epochs=1, validation_data=(X, Y))
@@ -136,32 +144,27 @@ def test_evaluates_and_predicts_as_its_model(name, tmp_path):
         "confidence": {"confidence"},
         "l2b": {"real_weight", "pseudo_weight"},
         "marvel": {"abandoned"},
-        "meta_weight_net": {"weight"},
     }
     assert history.history.keys() - extra == logged.get(name, set())
 
 
-@every_learner
-@pytest.mark.skipif(BACKEND == "torch", reason="PyTorch traces nothing")
-def test_nothing_is_traced_again(name, monkeypatch):
-    learner = make(name, steps_per_execution=2)
-    traces = []
-    original = type(learner).training_loss
-
-    def counted(self, batch, y_pred):
-        traces.append(y_pred)
-        return original(self, batch, y_pred)
-
-    monkeypatch.setattr(type(learner), "training_loss", counted)
-    fit(learner, epochs=1)
-    first = len(traces)
-    assert first
-    fit(learner, initial_epoch=1, epochs=4)
-    assert len(traces) == first
+@pytest.mark.skipif(BACKEND == "torch", reason="PyTorch allows one step")
+def test_several_steps_in_one_execution():
+    one, two = make("elr"), make("elr", steps_per_execution=2)
+    for learner in (one, two):
+        fit(learner, epochs=2)
+    assert_same_state(one, two)
 
 
-@every_learner
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    ("name", "policy"),
+    [
+        ("adaptive", "mixed_float16"),
+        ("confidence", "mixed_bfloat16"),
+        ("l2b", "mixed_bfloat16"),
+        ("marvel", "mixed_float16"),
+    ],
+)
 def test_mixed_precision(name, policy):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
@@ -174,42 +177,39 @@ def test_mixed_precision(name, policy):
     assert all(np.isfinite(value).all() for value in state(learner))
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "float32"])
-def test_small_gradients_survive_low_precision(policy):
-    """The weights of L2B, from a clean gradient that float16 rounds to 0."""
-    keras.utils.set_random_seed(0)
-    model = network(dtype=policy)
-    model.layers[-1].kernel.assign(model.layers[-1].kernel * 1e-6)
-    learner = learners.L2B(model)
+def test_small_gradients_survive_float16():
+    """A clean gradient that float16 alone would round to 0."""
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Dense(NUM_CLASSES, dtype="mixed_float16"),
+        ]
+    )
+    learner = learners.L2B(model, from_logits=True)
+    # The gradient of the clean loss is about 1e-7 of a logit's.
+    model.layers[0].bias.assign([16.0, 0.0, 0.0])
+    meta = ops.convert_to_tensor(X), ops.zeros(SIZE, dtype="int32")
     weights, others = learner.place()
-    direction = learner.meta_gradient(
-        weights, others, keras.tree.map_structure(ops.convert_to_tensor, CLEAN)
-    )
-    _, slopes = learner.along(
-        direction, weights, others, ops.convert_to_tensor(X)
-    )
-    assert np.abs(ops.convert_to_numpy(slopes)).max() > 1e-4
-    assert np.abs(ops.convert_to_numpy(direction[0])).max() > 1e-9
+    direction = learner.meta_gradient(weights, others, meta)
+    assert np.all(ops.convert_to_numpy(direction[1]) != 0)
+    _, slopes = learner.along(direction, weights, others, meta[0])
+    assert np.any(ops.convert_to_numpy(slopes) != 0)
 
 
-@pytest.mark.parametrize("name", ["l2b", "adaptive"])
-def test_the_learning_rate_is_the_present_one(name):
+def test_the_learning_rate_is_the_present_one():
     """A step of JAX cannot read it from the optimizer."""
-    for rate in (
-        0.5,
-        keras.optimizers.schedules.PiecewiseConstantDecay([2], [0.5, 0.25]),
-    ):
-        learner = make(name)
-        learner.compile(keras.optimizers.SGD(rate))
-        fit(learner, epochs=1)
-        seen = float(ops.convert_to_numpy(learner.learning_rate))
-        # A schedule of three steps an epoch has come to its second value.
-        assert seen == (0.5 if rate == 0.5 else 0.25)
-    learner = make(name)
-    schedule = keras.callbacks.LearningRateScheduler(lambda epoch: 0.1)
-    fit(learner, epochs=1, callbacks=[schedule])
-    seen = float(ops.convert_to_numpy(learner.learning_rate))
-    np.testing.assert_allclose(seen, 0.1, rtol=1e-6)
+    learner = make("l2b")
+    schedule = keras.optimizers.schedules.PiecewiseConstantDecay(
+        [1], [0.5, 0.25]
+    )
+    learner.compile(keras.optimizers.SGD(schedule))
+    fit(learner)
+    # Of two steps an epoch, the next one is the third.
+    assert float(ops.convert_to_numpy(learner.learning_rate)) == 0.25
+    learner.compile(keras.optimizers.SGD(0.5))
+    change = keras.callbacks.LearningRateScheduler(lambda epoch: 0.125)
+    fit(learner, callbacks=[change])
+    assert float(ops.convert_to_numpy(learner.learning_rate)) == 0.125
 
 
 @pytest.mark.parametrize(
@@ -219,8 +219,6 @@ def test_the_learning_rate_is_the_present_one(name):
         learners.ELR,
         learners.L2B,
         learners.Marvel,
-        learners.MetaWeightNet,
-        learners.SELC,
     ],
 )
 def test_takes_any_loss_of_the_package(cls):
@@ -231,7 +229,7 @@ def test_takes_any_loss_of_the_package(cls):
         **({"warmup_epochs": 0} if cls is learners.L2B else {}),
     )
     learner.compile(keras.optimizers.SGD(0.1))
-    history = fit(learner, epochs=2)
+    history = fit(learner)
     assert np.isfinite(history.history["loss"]).all()
     assert learner.base_loss is loss
     with pytest.raises(ValueError, match="from_logits"):

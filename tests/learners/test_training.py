@@ -7,6 +7,21 @@ import sklearn.datasets
 
 from keras_arl import learners
 
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Two threads of PyTorch that share a core wait for each other."""
+    if keras.config.backend() != "torch":
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 NUM_TRAINING = 1000
 NUM_CLEAN = 50
 L2B_OPTIMIZER = {"global_clipnorm": 0.25}

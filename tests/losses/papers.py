@@ -49,6 +49,35 @@ def truncated_gce(p, q=0.7, k=0.5):
     return np.where(p > k, (1 - p**q) / q, (1 - k**q) / q)
 
 
+def poly_soft(p, d=1.5):
+    threshold = np.log(10)
+    rest = np.maximum(1 + np.log(p) / threshold, 0)
+    return (d - 1) / d * threshold * (1 - rest ** (d / (d - 1)))
+
+
+def tempered_log(u, t):
+    return (u ** (1 - t) - 1) / (1 - t)
+
+
+def bi_tempered(y, p, t1=0.8, t2=1.2):
+    def tempered_exp(x):
+        return np.maximum(1 + (1 - t2) * x, 0) ** (1 / (1 - t2))
+
+    z = np.log(p)
+    low, high = z.max(axis=1), z.max(axis=1) + p.shape[1] ** t2 / (t2 - 1)
+    for _ in range(200):
+        middle = (low + high) / 2
+        is_low = tempered_exp(z - middle[:, None]).sum(axis=1) > 1
+        low, high = (
+            np.where(is_low, middle, low),
+            np.where(is_low, high, middle),
+        )
+    q = tempered_exp(z - low[:, None])
+    powers = (y ** (2 - t1) - q ** (2 - t1)) / (2 - t1)
+    logs = y * (tempered_log(y, t1) - tempered_log(q, t1))
+    return np.sum(logs - powers, axis=1)
+
+
 def soft_bootstrapping(y, p, beta=0.95):
     return -np.sum((beta * y + (1 - beta) * p) * np.log(p), axis=1)
 
@@ -108,6 +137,7 @@ PAPERS = {
     "agce": expected(agce(0.6, 0.6)),
     "aul": expected(aul(5.5, 3.0)),
     "backward_correction": backward_correction,
+    "bi_tempered": bi_tempered,
     "ce": cross_entropy,
     "focal": expected(focal(2.0)),
     "forward_correction": forward_correction,
@@ -117,6 +147,7 @@ PAPERS = {
     "mae": mae,
     "nce": NCE,
     "nfl": NFL,
+    "poly_soft": expected(poly_soft),
     "rce": rce,
     "sce": sce,
     "soft_bootstrapping": soft_bootstrapping,
