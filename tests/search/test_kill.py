@@ -61,7 +61,8 @@ def test_a_kill_repeats_only_the_trial_that_ran(tmp_path, uninterrupted):
     process = processes.start(tmp_path / "log", search, tmp_path, slow)
     process.join(60)
     assert process.exitcode == 0
-    ran = [line.split(maxsplit=1)[1] for line in trials.open()]
+    lines = trials.read_text().splitlines()
+    ran = [line.split(maxsplit=1)[1] for line in lines]
     assert len(ran) <= len(set(ran)) + 2
     rest = toy(tmp_path, **SETTINGS)
     assert rest.results() == uninterrupted.results()

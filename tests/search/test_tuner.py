@@ -13,13 +13,15 @@ from keras_arl.analysis import is_trainable
 from keras_arl.losses import TaylorLoss
 from keras_arl.search import CMAESOracle
 from keras_arl.search import LossTuner
-from keras_arl.search.space import parameter_names
+from keras_arl.search.space import TaylorSpace
 from keras_arl.tasks import ArchitectureConfig
 from keras_arl.tasks import Task
 from keras_arl.tasks import TaskFamily
 from keras_arl.tasks import TaskSpace
 from keras_arl.tasks import build_task
 from keras_arl.tasks import sample_task
+from keras_arl.training import PlainTrainer
+from keras_arl.training import Trainer
 from tests.search.toy import toy
 
 SPACE = TaskSpace(
@@ -45,8 +47,9 @@ def searched(tmp_path_factory):
     start = np.zeros(12)
     start[1] = -0.1
     oracle = CMAESOracle(
-        generations=6, popsize=8, x0=start, sigma0=0.2, seed=1, final_tasks=2
-    )
+        generations=6, popsize=8, tasks_per_generation=1, x0=start, sigma0=0.2,
+        seed=1, selection_tasks=2, class_aware=False,
+    )  # fmt: skip
     tuner = LossTuner(oracle, tasks=small_task, directory=directory)
     tuner.search(verbose=0)
     return tuner
@@ -54,8 +57,11 @@ def searched(tmp_path_factory):
 
 def mean_accuracy(vector):
     loss = TaylorLoss(vector[:10], center=vector[10:])
+    trainer = PlainTrainer()
     # No search has seen these seeds.
-    return np.mean([small_task(seed).evaluate(loss) for seed in (901, 902)])
+    return np.mean(
+        [trainer.evaluate(small_task(seed), loss) for seed in (901, 902)]
+    )
 
 
 def test_a_search_on_digits_beats_its_first_generation(searched):
@@ -64,7 +70,7 @@ def test_a_search_on_digits_beats_its_first_generation(searched):
     accuracy = mean_accuracy([*found.coefficients, *found.center])
     # Those that cannot teach are left out: beating them is no merit.
     first_generation = [
-        mean_accuracy([row[name] for name in parameter_names(4)])
+        mean_accuracy([row[name] for name in TaylorSpace(4, False).names])
         for row in searched.results()
         if row["generation"] == 0 and not row["message"]
     ]
@@ -147,25 +153,30 @@ def points(seed, build_model=None):
 
 
 def own_search(directory, tasks=points, **kwargs):
-    oracle = CMAESOracle(
-        order=2, generations=1, popsize=4, final_tasks=1, seed=3
-    )
-    return LossTuner(oracle, tasks=tasks, directory=directory, **kwargs)
+    return LossTuner(oracle(), tasks=tasks, directory=directory, **kwargs)
+
+
+def oracle(**kwargs):
+    return CMAESOracle(
+        order=2, generations=1, popsize=4, tasks_per_generation=1,
+        selection_tasks=1, seed=3, **kwargs,
+    )  # fmt: skip
 
 
 def test_a_users_own_task_is_reproducible_across_an_interruption(tmp_path):
     whole = own_search(tmp_path / "whole")
     whole.search(verbose=0)
 
-    calls = []
+    class Interrupted(Trainer):
+        count = 0
 
-    def interrupted(seed):
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        calls.append(seed)
-        return points(seed)
+        def evaluate(self, task, loss, last_epochs=1):
+            self.count += 1
+            if self.count == 3:
+                raise KeyboardInterrupt
+            return super().evaluate(task, loss, last_epochs)
 
-    part = own_search(tmp_path / "part", tasks=interrupted)
+    part = own_search(tmp_path / "part", trainer=Interrupted())
     with pytest.raises(KeyboardInterrupt):
         part.search(verbose=0)
     rest = own_search(tmp_path / "part")
@@ -188,7 +199,7 @@ def test_exceptions_in_a_users_model_fail_the_trial(tmp_path, capsys):
         return points(seed, build_model)
 
     tuner = own_search(tmp_path, tasks=sometimes)
-    tuner.search(verbose=0)
+    tuner.search()
     failed = [row for row in tuner.results() if row["status"] == "FAILED"]
     assert len(failed) == 1
     assert "MemoryError: out of memory in the model" in failed[0]["message"]
@@ -205,17 +216,14 @@ def test_divergence_fails_the_trials_and_not_the_search(tmp_path):
             points(seed), optimizer=keras.optimizers.SGD(1e38)
         )
 
-    oracle = CMAESOracle(
-        order=2, generations=1, popsize=4, final_tasks=1, seed=3, x0="linear"
-    )
-    tuner = LossTuner(oracle, tasks=far_too_fast, directory=tmp_path)
+    tuner = LossTuner(oracle(), tasks=far_too_fast, directory=tmp_path)
     tuner.search(verbose=0)
     rows = tuner.results()
     assert len(rows) == 4 + 2
     assert {row["status"] for row in rows} == {"FAILED"}
     assert all(row["message"].startswith("diverged: ") for row in rows)
-    assert np.isnan(oracle.history()[0]["mean"])
-    keras_arl.search.plot_fitness(oracle.history()).savefig(
+    assert np.isnan(tuner.oracle.history()[0]["mean"])
+    keras_arl.search.plot_fitness(tuner.oracle.history()).savefig(
         tmp_path / "fitness.png"
     )
     with pytest.raises(
@@ -225,26 +233,24 @@ def test_divergence_fails_the_trials_and_not_the_search(tmp_path):
 
 
 def test_changed_tasks_are_refused_on_resume(tmp_path):
-    oracle = CMAESOracle(generations=1, popsize=4, seed=0)
-    LossTuner(oracle, TaskFamily(SPACE), directory=tmp_path).save()
+    LossTuner(oracle(), TaskFamily(SPACE), directory=tmp_path).save()
     other = TaskFamily(TaskSpace(num_train=200))
-    with pytest.raises(ValueError, match=r"(?s)tasks=.*'num_train': 200"):
+    with pytest.raises(ValueError, match=r"(?s)tasks: .*\+num_train: 200"):
+        LossTuner(oracle(), other, directory=tmp_path)
+    with pytest.raises(ValueError, match="last_epochs: 1 there, 2 asked"):
         LossTuner(
-            CMAESOracle(generations=1, popsize=4, seed=0),
-            other,
-            directory=tmp_path,
-        )
-    with pytest.raises(ValueError, match="last_epochs=1 there, 2 asked"):
-        LossTuner(
-            CMAESOracle(generations=1, popsize=4, seed=0),
-            TaskFamily(SPACE),
-            last_epochs=2,
-            directory=tmp_path,
+            oracle(), TaskFamily(SPACE), last_epochs=2, directory=tmp_path
         )
 
 
 def test_progress_shows_generations_and_fitness(tmp_path, capsys):
-    toy(tmp_path, generations=2, popsize=4, tasks=2).search()
+    toy(
+        tmp_path,
+        generations=2,
+        popsize=4,
+        tasks_per_generation=2,
+        selection_tasks=3,
+    ).search()
     printed = capsys.readouterr().out
     assert "Generation 1/2" in printed
     assert "Generation 2/2" in printed
@@ -260,13 +266,28 @@ def test_arguments_of_the_wrong_kind(tmp_path):
         LossTuner("oracle", points, directory=tmp_path)
     with pytest.raises(ValueError, match="`tasks` must be a function"):
         LossTuner(CMAESOracle(), [points(0)], directory=tmp_path)
-    with pytest.raises(ValueError, match="`last_epochs` must be at least 1"):
+    with pytest.raises(ValueError, match="last_epochs=0"):
         LossTuner(CMAESOracle(), points, last_epochs=0, directory=tmp_path)
-    for timeout in (0, float("inf")):
-        with pytest.raises(ValueError, match="`chief_timeout` must be a pos"):
-            LossTuner(
-                CMAESOracle(),
-                points,
-                chief_timeout=timeout,
-                directory=tmp_path,
-            )
+    with pytest.raises(ValueError, match="job_timeout=0"):
+        LossTuner(CMAESOracle(), points, job_timeout=0, directory=tmp_path)
+
+
+def test_what_makes_no_sense_here_says_so(tmp_path):
+    tuner = own_search(tmp_path)
+    x, y = np.zeros((4, 2)), np.zeros(4)
+    for call, message in (
+        (lambda: tuner.search(x, y), "`search` takes no data"),
+        (lambda: tuner.search(validation_data=(x, y)), "`search` takes no"),
+        (tuner.get_best_models, "keeps no models"),
+        (tuner.search_space_summary, "no space of hyperparameters"),
+    ):
+        with pytest.raises((TypeError, NotImplementedError), match=message):
+            call()
+
+
+def test_keras_tuners_variables_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+    with pytest.raises(
+        RuntimeError, match=r"KERASTUNER_ORACLE_IP is set.*executor="
+    ):
+        own_search(tmp_path)
