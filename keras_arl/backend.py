@@ -148,17 +148,24 @@ def _prepare_forward_mode():
         torch.func.jvp(torch.sin, nothing, nothing)
 
 
-def num_replicas():
-    """Over how many copies of the model a step is spread that share no state.
+def num_replicas(model=None):
+    """Over how many copies of a model a step is spread that share no state.
 
     They are those of `tf.distribute` and of `torch.distributed`. JAX runs one
     program on all devices, which counts as one.
+
+    Args:
+        model: `keras.Model`, whose strategy of `tf.distribute` counts. Defaults
+            to `None`: the strategy in whose scope this is called.
     """
     backend = keras.config.backend()
     if backend == "tensorflow":
         import tensorflow as tf
 
-        return tf.distribute.get_strategy().num_replicas_in_sync
+        strategy = tf.distribute.get_strategy()
+        if model is not None:
+            strategy = model.distribute_strategy
+        return strategy.num_replicas_in_sync
     if backend == "torch":
         import torch.distributed
 

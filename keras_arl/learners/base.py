@@ -303,7 +303,7 @@ class Learner(keras.Model):
                 "loss of one sample is an argument of the learner, where its "
                 f"method allows another. Received: loss={self.loss!r}"
             )
-        replicas = num_replicas()
+        replicas = num_replicas(self)
         if replicas > 1 and not self.can_be_replicated:
             raise ValueError(
                 f"{type(self).__name__} cannot be trained by {replicas} "

@@ -170,4 +170,5 @@ def _central_difference(function, place, direction):
         )
         for sign in (1, -1)
     )
-    return function(place), (forth - back) / (2 * _DIFFERENCE)
+    # Their mean is the value but for the square of the step.
+    return (forth + back) / 2, (forth - back) / (2 * _DIFFERENCE)

@@ -227,7 +227,7 @@ def test_goes_on_only_with_its_memory():
 
 
 def test_replicas_are_refused(monkeypatch):
-    monkeypatch.setattr(learners.base, "num_replicas", lambda: 2)
+    monkeypatch.setattr(learners.base, "num_replicas", lambda model: 2)
     with pytest.raises(ValueError, match="2 replicas"):
         recorder().fit(X, Y, verbose=0)
 
