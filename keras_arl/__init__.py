@@ -5,6 +5,7 @@ import importlib.metadata
 from keras_arl import analysis
 from keras_arl import datasets
 from keras_arl import evaluation
+from keras_arl import learners
 from keras_arl import losses
 from keras_arl import noise
 from keras_arl import search
@@ -17,6 +18,7 @@ __all__ = [
     "analysis",
     "datasets",
     "evaluation",
+    "learners",
     "losses",
     "noise",
     "search",

@@ -30,7 +30,11 @@ def provenance(tuner, command):
     Example:
 
     >>> oracle = keras_arl.search.CMAESOracle(
-    ...     generations=1, popsize=4, tasks_per_generation=1, seed=0
+    ...     generations=1,
+    ...     popsize=4,
+    ...     tasks_per_generation=1,
+    ...     selection_tasks=1,
+    ...     seed=0,
     ... )
     >>> tuner = keras_arl.search.LossTuner(
     ...     oracle, tasks=keras_arl.tasks.TaskFamily(), directory="results"

@@ -83,7 +83,12 @@ class LossTuner(keras_tuner.Tuner):
     ...         architecture="linear",
     ...     )
     >>> oracle = keras_arl.search.CMAESOracle(
-    ...     order=2, generations=1, popsize=4, tasks_per_generation=1, seed=0
+    ...     order=2,
+    ...     generations=1,
+    ...     popsize=4,
+    ...     tasks_per_generation=1,
+    ...     selection_tasks=1,
+    ...     seed=0,
     ... )
     >>> tuner = keras_arl.search.LossTuner(oracle, tasks=points)
     >>> tuner.search(verbose=0)
