@@ -98,8 +98,10 @@ def test_float64(rng, name):
     assert loss.dtype == "float64"
     labels, one_hot, p = batch(rng)
     loss.hyper_variables()
+    # On PyTorch `ops.maximum` of Keras 3.15 returns float32.
+    tolerance = 1e-6 if BACKEND == "torch" else 1e-9
     for y_true in (labels, one_hot):
-        check(loss(y_true, p), paper(name)(one_hot, p), 1e-7)
+        check(loss(y_true, p), paper(name)(one_hot, p), tolerance)
 
 
 def test_fit_under_a_mixed_precision_policy(rng):
