@@ -255,11 +255,15 @@ WEIGHTED = {
 }
 
 
-@pytest.mark.parametrize("name", WEIGHTED)
-@pytest.mark.parametrize("kind", ["arrays", "PyDataset", "tf.data"])
-def test_weights_and_penalties_are_those_of_keras(name, kind):
-    if kind != "arrays" and name == "sample_weight":
-        pytest.skip("sample weights are part of a dataset")
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        *(("arrays", name) for name in WEIGHTED),
+        ("PyDataset", "class_weight"),
+        ("tf.data", "class_weight"),
+    ],
+)
+def test_weights_and_penalties_are_those_of_keras(kind, name):
     # Small, since TensorFlow's loss of Keras sees through a full softmax.
     x = X / SIZE
     data = {

@@ -119,9 +119,7 @@ def test_killed_and_backed_up_is_as_if_it_were_not(tmp_path):
     assert_same_state(resumed, whole)
 
 
-@pytest.mark.parametrize(
-    "name", ["adaptive", "confidence", "elr", "l2b", "marvel"]
-)
+@pytest.mark.parametrize("name", ["adaptive", "confidence", "l2b", "marvel"])
 def test_evaluates_and_predicts_as_its_model(name, tmp_path):
     learner = make(name)
     history = fit(learner, epochs=1, validation_data=(X, Y))
@@ -161,7 +159,6 @@ def test_several_steps_in_one_execution():
     [
         ("adaptive", "mixed_float16"),
         ("confidence", "mixed_bfloat16"),
-        ("l2b", "mixed_bfloat16"),
         ("marvel", "mixed_float16"),
     ],
 )
@@ -219,7 +216,6 @@ def test_the_learning_rate_is_the_present_one():
         learners.ConfidenceBranch,
         learners.ELR,
         learners.L2B,
-        learners.Marvel,
     ],
 )
 def test_takes_any_loss_of_the_package(cls):
