@@ -284,7 +284,7 @@ def executor():
         import distributed
     except ImportError:
         program.fail("--scheduler needs: pip install 'keras-arl[cluster]'")
-    with distributed.Client(_SCHEDULER.value) as client:
+    with distributed.Client(_SCHEDULER.value, timeout=20) as client:
         yield client
 
 

@@ -94,5 +94,5 @@ def _difference(there, asked):
         ]
         lines = difflib.unified_diff(*texts, "there", "asked", n=0, lineterm="")
         changed = [line for line in lines if line[:2] not in ("--", "++", "@@")]
-        return "\n" + "\n".join(changed[:_LONGEST_DIFFERENCE]) + "\n"
+        return " | ".join(changed[:_LONGEST_DIFFERENCE])
     return f"{there!r} there, {asked!r} asked"

@@ -17,7 +17,7 @@ SETTINGS_FILE = "search.json"
 RESULTS_FILE = "results.jsonl"
 VERSION = 6
 _FIELDS = {
-    "position": int,
+    "trial": int,
     "score": (float, type(None)),
     "message": str,
     "raised": bool,
@@ -96,7 +96,9 @@ class Journal:
             OSError: If they cannot be written. The file is then as before.
         """
         lines = [
-            durable.seal({"position": position, **vars(result)})
+            durable.seal(
+                {"trial": generation.first_trial + position, **vars(result)}
+            )
             for position, result in results.items()
         ]
         is_new = self._begun != _key(generation)
@@ -157,9 +159,12 @@ class Journal:
         results = {}
         for line in lines:
             fields = durable.parse_sealed(line, self._results)
-            if not _fits(fields, generation) or fields["position"] in results:
+            if not _fits(fields):
                 raise durable.damaged(self._results, f"it holds {fields}")
-            position = fields.pop("position")
+            # By its number in the search: no line fits another generation.
+            position = fields.pop("trial") - generation.first_trial
+            if not 0 <= position < generation.size or position in results:
+                raise durable.damaged(self._results, "a line is out of place")
             results[position] = Result(**fields)
         return results
 
@@ -177,10 +182,9 @@ def _head_of(generation):
     }
 
 
-def _fits(fields, generation):
+def _fits(fields):
     return (
         fields.keys() == _FIELDS.keys()
         and all(isinstance(fields[k], kind) for k, kind in _FIELDS.items())
-        and 0 <= fields["position"] < generation.size
         and (fields["score"] is None or math.isfinite(fields["score"]))
     )

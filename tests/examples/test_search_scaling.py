@@ -20,7 +20,7 @@ PROGRAM = (
 )
 def test_processes_and_dask_are_timed(tmp_path):
     result = subprocess.run(
-        [sys.executable, str(PROGRAM), "--workers=1,2", "--seconds=1",
+        [sys.executable, str(PROGRAM), "--workers=2", "--seconds=1",
          "--output=table.csv"],
         cwd=tmp_path,
         capture_output=True,
@@ -29,8 +29,7 @@ def test_processes_and_dask_are_timed(tmp_path):
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     table = pd.read_csv(tmp_path / "table.csv")
-    assert list(table["engine"]) == ["processes"] * 4 + ["dask"] * 4
-    assert list(table["workers"]) == [1, 2] * 4
+    assert list(table["engine"]) == ["processes"] * 2 + ["dask"] * 2
     fixed = table[table["trial_seconds"] > 0]
     # Workers sleep in their trials, so that no machine is too slow for this.
     assert fixed["of_ideal"].between(0, 1.05).all()

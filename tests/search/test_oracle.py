@@ -414,12 +414,6 @@ def test_state_is_small_readable_and_holds_no_pickle(whole):
     heads = [line for line in lines if "candidates" in line]
     assert [head["generation"] for head in heads] == [0, 1, 2, 3]
     rows = whole.results()
-    scores = {}
-    first = 0
-    for line in lines:
-        if "candidates" in line:
-            first = len(scores)
-        else:
-            scores[first + line["position"]] = line["score"]
+    scores = {k["trial"]: k["score"] for k in lines if "trial" in k}
     assert [scores[k] for k in range(len(rows))] == [r["score"] for r in rows]
     assert heads[1]["candidates"][3][0] == rows[8 + 6]["theta_10"]

@@ -75,8 +75,10 @@ def test_processes_find_what_one_finds(tmp_path, alone, count):
     assert outcome(tuner) == outcome(alone)
     assert tuner.results() == alone.results()
     assert tuner.trainer.ran == []
-    logs = sorted(p.name for p in tmp_path.glob("loss_search/worker-*.log"))
-    assert logs == [f"worker-{k + 1}.log" for k in range(count)]
+    # Of those that had come to life before all was done.
+    logs = {p.name for p in tmp_path.glob("loss_search/worker-*.log")}
+    assert logs
+    assert logs <= {f"worker-{k + 1}.log" for k in range(count)}
 
 
 def test_real_trainings_score_the_same_in_processes(tmp_path):

@@ -206,7 +206,7 @@ def test_another_task_function_is_refused_with_the_difference(tmp_path, parts):
 @pytest.mark.parametrize(
     "fields",
     [
-        {"position": 4}, {"position": -1}, {"position": 0}, {"position": "1"},
+        {"trial": 4}, {"trial": -1}, {"trial": 0}, {"trial": "1"},
         {"score": 1}, {"score": "0.5"}, {"score": float("nan")},
         {"message": ["x"]}, {"message": None}, {"raised": 0}, {"more": 1},
     ],
@@ -215,7 +215,7 @@ def test_results_that_cannot_be_are_refused(tmp_path, fields):
     # With a checksum that fits: somebody wrote them so.
     with pytest.raises(KeyboardInterrupt):
         toy(tmp_path, stop_after=1, **SETTINGS).search(verbose=0)
-    good = {"position": 1, "score": 0.5, "message": "", "raised": False}
+    good = {"trial": 1, "score": 0.5, "message": "", "raised": False}
     path = state(tmp_path) / "results.jsonl"
     content = path.read_text()
     path.write_text(content + durable.seal(good) + "\n")
