@@ -8,6 +8,8 @@ a directory that both share. Killed and started again, it continues. Workers
 whose time is up come again as long as the program runs (`adapt`). The scheduler
 accepts whoever reaches it: use TLS (`security=`, see the configuration of
 Dask) where others share the network.
+
+We had no cluster: the job script that this submits was made and read, not run.
 """
 
 import dask_jobqueue

@@ -7,6 +7,7 @@
 # same path and reaches this machine at $SCHEDULER (default: its first address).
 # WORKERS=4 starts so many workers on each. The scheduler accepts whoever reaches
 # it: use this inside a network of your own, or configure Dask's TLS.
+# We had no hosts: this was not run.
 set -euo pipefail
 
 python=$(command -v python)
