@@ -1,5 +1,6 @@
 """The job of a search, evaluated: the one function that workers call."""
 
+import itertools
 import math
 import os
 import socket
@@ -87,24 +88,25 @@ class Evaluator:
             return (self._one(job.task_seed, each) for each in job.candidates)
         try:
             task = self._task_of(job.task_seed)
-            losses = [self._loss(each, task) for each in job.candidates]
+            if not task.in_memory:
+                return (self._one(job.task_seed, c) for c in job.candidates)
+            return self._together(task, job.candidates)
+        except keras_tuner.errors.FatalError:
+            raise
         except Exception as error:
             return iter([_failure(error)] * len(job.candidates))
-        if not task.in_memory:
-            return (self._one(job.task_seed, each) for each in job.candidates)
-        return self._together(task, losses)
 
-    def _together(self, task, losses):
-        teaching = [
-            loss for loss in losses if is_trainable(loss, task.num_classes)
-        ]
-        outcomes = self._trainer.evaluate_all(task, teaching, self._last_epochs)
-        for loss in losses:
-            yield (
-                _result(next(outcomes))
-                if loss in teaching
-                else Result(0.0, NOT_TRAINED)
-            )
+    def _together(self, task, candidates):
+        losses = [self._loss(each, task) for each in candidates]
+        teaches = [is_trainable(loss, task.num_classes) for loss in losses]
+        # Here, so that what it raises is met where the task is made.
+        outcomes = self._trainer.evaluate_all(
+            task, list(itertools.compress(losses, teaches)), self._last_epochs
+        )
+        return (
+            _result(next(outcomes)) if each else Result(0.0, NOT_TRAINED)
+            for each in teaches
+        )
 
     def _one(self, seed, vector):
         try:
