@@ -23,43 +23,11 @@ class PlainTrainer:
     trains_together = False
 
     def evaluate(self, task, loss, last_epochs=1):
-        """Trains a new model with a loss and returns its clean accuracy.
-
-        The best epoch is not looked for: nobody has a clean set to stop by.
-
-        Args:
-            task: A `keras_arl.tasks.Task`.
-            loss: Anything that `model.compile` takes as a loss.
-            last_epochs: Number of last epochs whose accuracies are averaged.
-                Defaults to `1`.
-
-        Returns:
-            Mean accuracy on the validation data, a float in [0, 1].
-
-        Raises:
-            TrainingDivergedError: If the training loss, or the loss on the
-                validation data, is not finite.
-            ValueError: If `last_epochs` is not in 1..epochs.
-        """
+        """As `keras_arl.training.Trainer.evaluate`."""
         return float(np.mean(self.accuracies(task, loss, last_epochs)))
 
     def accuracies(self, task, loss, last_epochs=None):
-        """As `evaluate`, but returns the accuracy after each epoch.
-
-        Args:
-            task: A `keras_arl.tasks.Task`.
-            loss: Anything that `model.compile` takes as a loss.
-            last_epochs: Number of last epochs that are evaluated. Defaults to
-                `None`: all.
-
-        Returns:
-            A list of floats, one per epoch that is evaluated.
-
-        Raises:
-            TrainingDivergedError: If the training loss, or the loss on the
-                validation data, is not finite.
-            ValueError: If `last_epochs` is not in 1..epochs.
-        """
+        """As `keras_arl.training.Trainer.accuracies`."""
         last_epochs = fitting.checked_last_epochs(last_epochs, task.epochs)
         data = fitting.data_of(task)
         # Numbers that are fed elsewhere are variables here, too: a compiler

@@ -95,6 +95,8 @@ class Trainer:
     def evaluate(self, task, loss, last_epochs=1):
         """Trains a model of a task with a loss and returns its clean accuracy.
 
+        The best epoch is not looked for: nobody has a clean set to stop by.
+
         Args:
             task: A `keras_arl.tasks.Task`.
             loss: Anything that `model.compile` takes as a loss.
