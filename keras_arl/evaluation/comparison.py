@@ -2,9 +2,7 @@
 
 import concurrent.futures
 import contextlib
-import functools
 import multiprocessing
-import pickle
 
 import keras
 import numpy as np
@@ -15,6 +13,7 @@ from keras_arl.evaluation.row_file import RowFile
 from keras_arl.training import Trainer
 from keras_arl.training import TrainingDivergedError
 from keras_arl.training import fitting
+from keras_arl.training.kept import Kept
 
 # As many programs as a `Trainer` keeps.
 _METHODS_IN_A_ROW = 32
@@ -102,7 +101,7 @@ def compare(
     bar = keras.utils.Progbar(
         len(missing), verbose=verbose, unit_name="training"
     )
-    jobs, setup = _jobs(tasks, missing), (trainer, methods, last_epochs)
+    jobs, setup = _jobs(tasks, missing), _Setup(trainer, methods, last_epochs)
     with contextlib.closing(_run(jobs, setup, tasks, executor)) as trained:
         for key, found in trained:
             rows[key].update(zip(_RESULTS, found, strict=True))
@@ -137,15 +136,13 @@ def _jobs(tasks, missing):
 def _run(jobs, setup, tasks, executor):
     """Yields (number, name) and results of each training, as they come."""
     if executor is None:
-        setup = _with_trainer(setup)
         for number, names in jobs:
             trained = _train(setup, tasks[number], names)
             yield from (((number, name), found) for name, found in trained)
         return
-    packed = pickle.dumps(setup)
     with _pool(executor) as pool:
         futures = {
-            pool.submit(_train_elsewhere, packed, tasks[number], names): number
+            pool.submit(_train_elsewhere, setup, tasks[number], names): number
             for number, names in jobs
         }
         try:
@@ -167,30 +164,28 @@ def _pool(executor):
     )
 
 
-def _train_elsewhere(packed, task, names):
+class _Setup(Kept):
+    """What all trainings of a comparison share."""
+
+    def __init__(self, trainer, methods, last_epochs):
+        super().__init__(trainer, methods, last_epochs)
+        self.trainer = Trainer() if trainer is None else trainer
+        self.methods = methods
+        self.last_epochs = last_epochs
+
+
+def _train_elsewhere(setup, task, names):
     """A job in a process of its own, which keeps what it compiled."""
-    return list(_train(_unpacked(packed), task, names))
-
-
-# The same objects for all jobs: a program serves the loss it was compiled with.
-@functools.lru_cache(maxsize=1)
-def _unpacked(packed):
-    return _with_trainer(pickle.loads(packed))
-
-
-def _with_trainer(setup):
-    trainer, *others = setup
-    return Trainer() if trainer is None else trainer, *others
+    return list(_train(setup, task, names))
 
 
 def _train(setup, task, names):
     """Yields name and results of each of some methods on a task."""
-    trainer, methods, last_epochs = setup
     task = configs.build(task)
-    fitting.checked_last_epochs(last_epochs, task.epochs)
+    fitting.checked_last_epochs(setup.last_epochs, task.epochs)
     for name in names:
-        accuracies = _accuracies(methods[name], task, trainer)
-        last = float(np.mean(accuracies[-last_epochs:]))
+        accuracies = _accuracies(setup.methods[name], task, setup.trainer)
+        last = float(np.mean(accuracies[-setup.last_epochs :]))
         yield name, (last, float(max(accuracies)))
 
 

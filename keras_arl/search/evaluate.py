@@ -2,11 +2,8 @@
 
 import itertools
 import math
-import os
-import socket
 import threading
 import traceback
-import uuid
 
 import keras
 import keras_tuner
@@ -16,6 +13,7 @@ from keras_arl.analysis import is_trainable
 from keras_arl.search import time_limit
 from keras_arl.search.job import Result
 from keras_arl.training import TrainingDivergedError
+from keras_arl.training.kept import Kept
 
 NOT_TRAINED = (
     "not trained: at uniform predictions the loss does not raise the labelled "
@@ -23,7 +21,6 @@ NOT_TRAINED = (
 )
 # Dask's workers may run jobs in several threads; there is one trainer.
 _one_at_a_time = threading.Lock()
-_kept = {}
 
 
 def evaluate(evaluator, job):
@@ -41,7 +38,7 @@ def evaluate(evaluator, job):
         return list(evaluator.results(job))
 
 
-class Evaluator:
+class Evaluator(Kept):
     """What all jobs of a search share: tasks, losses and how to train.
 
     A process to which it is sent keeps the first one that comes, with the
@@ -56,19 +53,14 @@ class Evaluator:
     """
 
     def __init__(self, tasks, space, trainer, last_epochs, trial_timeout):
-        self._fields = tasks, space, trainer, last_epochs, trial_timeout
+        super().__init__(tasks, space, trainer, last_epochs, trial_timeout)
         self._tasks = tasks
         self._space = space
         self._trainer = trainer
         self._last_epochs = last_epochs
         self._trial_timeout = trial_timeout
-        self._identity = uuid.uuid4().hex
-        self._home = _this_process()
         # The task that was used last, whose data are in memory.
         self._seed, self._task = None, None
-
-    def __reduce__(self):
-        return _keep, (self._identity, self._home, self._fields)
 
     @property
     def trains_together(self):
@@ -113,7 +105,7 @@ class Evaluator:
             return time_limit.run(
                 lambda: self._train(seed, vector),
                 self._trial_timeout,
-                may_exit=self._home != _this_process(),
+                may_exit=not self.is_at_home,
             )
         except keras_tuner.errors.FatalError:
             raise
@@ -140,20 +132,6 @@ class Evaluator:
         if task.in_memory:
             self._seed, self._task = seed, task
         return task
-
-
-def _this_process():
-    return socket.gethostname(), os.getpid()
-
-
-def _keep(identity, home, fields):
-    if identity not in _kept:
-        # Of the search before, whose compiled programs take memory.
-        _kept.clear()
-        evaluator = Evaluator(*fields)
-        evaluator._identity, evaluator._home = identity, home
-        _kept[identity] = evaluator
-    return _kept[identity]
 
 
 def _result(outcome):
