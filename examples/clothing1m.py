@@ -24,7 +24,6 @@ import shutil
 
 import program
 from absl import flags
-from absl import logging
 
 _DATASET = flags.DEFINE_enum(
     "dataset", "clothing1m", ["clothing1m", "cifar10_n"], "Dataset of TFDS."
@@ -211,7 +210,6 @@ def run(recipe, labels):
     import noisy_training
     import tensorflow as tf
 
-    logging.set_verbosity(logging.WARNING)
     loss = chosen_loss()
     directory = pathlib.Path(_DIRECTORY.value or default_directory(labels))
     settings = settings_of(recipe, labels)

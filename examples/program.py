@@ -10,6 +10,7 @@ import sys
 
 from absl import app
 from absl import flags
+from absl import logging
 
 
 def start(main, stopped="Stopped."):
@@ -20,6 +21,8 @@ def start(main, stopped="Stopped."):
         stopped: What Ctrl-C prints. Defaults to `"Stopped."`.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # absl shows what other libraries log, too: the program's lines are the news.
+    logging.set_verbosity(logging.WARNING)
 
     def checked(argv):
         if len(argv) > 1:

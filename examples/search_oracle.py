@@ -31,7 +31,6 @@ import threading
 
 import program
 from absl import flags
-from absl import logging
 
 _DATASETS = flags.DEFINE_list(
     "datasets",
@@ -383,7 +382,6 @@ def _mean(row):
 
 def silence():
     """Keeps the screen for the search: its own lines are the news."""
-    logging.set_verbosity(logging.WARNING)
     if "tensorflow" in sys.modules:
         import tensorflow as tf
 
