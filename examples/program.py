@@ -21,7 +21,7 @@ def start(main, stopped="Stopped."):
         stopped: What Ctrl-C prints. Defaults to `"Stopped."`.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # absl shows what other libraries log, too: the program's lines are the news.
+    # absl shows the logs of other libraries, too.
     logging.set_verbosity(logging.WARNING)
 
     def checked(argv):
