@@ -21,8 +21,8 @@ def start(main, stopped="Stopped."):
         stopped: What Ctrl-C prints. Defaults to `"Stopped."`.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # absl shows the logs of other libraries, too.
-    logging.set_verbosity(logging.WARNING)
+    # absl shows the logs of other libraries, too, such as Dask's.
+    logging.get_absl_handler().setLevel("WARNING")
 
     def checked(argv):
         if len(argv) > 1:

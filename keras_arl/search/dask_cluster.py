@@ -38,7 +38,7 @@ class DaskCluster(contextlib.AbstractContextManager):
         self._num_workers, self._last_look = 0, -float("inf")
         self._check_threads()
         client.run_on_scheduler(_set_up_scheduler, _WORKER_TTL)
-        client.register_plugin(_NeverPause())
+        client.register_plugin(_worker_plugin())
         self._warn_of_open_pages()
 
     @property
@@ -104,16 +104,30 @@ class DaskCluster(contextlib.AbstractContextManager):
             )
 
 
-class _NeverPause(distributed.WorkerPlugin):
-    """Has a worker whose memory is full restarted, not paused for ever."""
+def _worker_plugin():
+    """Has a worker whose memory is full restarted, not paused for ever.
 
-    name = "keras_arl-never-pause"
+    Pickled by value, as a class of a function is, it imports nothing: a worker
+    unpickles where it sends its heartbeats from, and TensorFlow on a slow disk
+    takes longer than these may stay away. So it is imported in a thread.
+    """
 
-    def setup(self, worker):
-        memory = worker.memory_manager
-        memory.memory_target_fraction = False
-        memory.memory_spill_fraction = False
-        memory.memory_pause_fraction = False
+    class NeverPause(distributed.WorkerPlugin):
+        name = "keras_arl-never-pause"
+
+        async def setup(self, worker):
+            import asyncio
+            import importlib
+
+            memory = worker.memory_manager
+            memory.memory_target_fraction = False
+            memory.memory_spill_fraction = False
+            memory.memory_pause_fraction = False
+            await asyncio.to_thread(
+                importlib.import_module, "keras_arl.search.evaluate"
+            )
+
+    return NeverPause()
 
 
 def _set_up_scheduler(worker_ttl, dask_scheduler=None):

@@ -18,6 +18,7 @@ from tests.search.toy import outcome
 from tests.search.toy import toy
 
 distributed = pytest.importorskip("distributed")
+dask_cluster = pytest.importorskip("keras_arl.search.dask_cluster")
 
 pytestmark = pytest.mark.slow
 
@@ -127,6 +128,20 @@ def test_the_settings_that_dask_needs_are_set(tmp_path, client):
         dask_scheduler.periodic_callbacks["worker-ttl"].callback_time,
     ))  # fmt: skip
     assert ttl == (60.0, 60_000.0)
+
+
+def test_a_worker_unpickles_the_settings_without_an_import(tmp_path):
+    # It would send no heartbeat meanwhile, and be taken for dead.
+    pickled = tmp_path / "plugin"
+    pickled.write_bytes(
+        distributed.protocol.pickle.dumps(dask_cluster._worker_plugin())
+    )
+    code = (
+        "import pathlib, pickle, sys\n"
+        "pickle.loads(pathlib.Path(sys.argv[1]).read_bytes())\n"
+        "assert 'keras_arl' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code, str(pickled)], check=True)
 
 
 def test_a_worker_that_is_killed_in_a_trial_costs_nothing(
