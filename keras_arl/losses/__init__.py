@@ -3,6 +3,7 @@
 from keras_arl.losses.active_passive import ActivePassive
 from keras_arl.losses.asymmetric import AEL
 from keras_arl.losses.asymmetric import AGCE
+from keras_arl.losses.asymmetric import AMSE
 from keras_arl.losses.asymmetric import AUL
 from keras_arl.losses.base import ClassificationLoss
 from keras_arl.losses.bi_tempered import BiTempered
@@ -11,12 +12,24 @@ from keras_arl.losses.bootstrapping import SoftBootstrapping
 from keras_arl.losses.correction import BackwardCorrection
 from keras_arl.losses.correction import ForwardCorrection
 from keras_arl.losses.cross_entropy import CrossEntropy
+from keras_arl.losses.dal import DAL
+from keras_arl.losses.dal import DALSchedule
+from keras_arl.losses.entropy_regularization import EntropyRegularization
+from keras_arl.losses.epsilon_softmax import EpsilonSoftmax
 from keras_arl.losses.focal import Focal
 from keras_arl.losses.gce import GCE
 from keras_arl.losses.gce import TruncatedGCE
+from keras_arl.losses.jensen_shannon import JS
+from keras_arl.losses.l1 import l1_regularization
+from keras_arl.losses.ldr_kl import LDRKL
+from keras_arl.losses.logit_clipping import LogitClipping
 from keras_arl.losses.mae import MAE
 from keras_arl.losses.normalized import NCE
 from keras_arl.losses.normalized import NFL
+from keras_arl.losses.normalized import NNCE
+from keras_arl.losses.normalized import NNFL
+from keras_arl.losses.phuber import PHuberCE
+from keras_arl.losses.phuber import PHuberGCE
 from keras_arl.losses.poly_soft import PolySoft
 from keras_arl.losses.published import published_settings
 from keras_arl.losses.registry import get
@@ -25,6 +38,7 @@ from keras_arl.losses.sce import RCE
 from keras_arl.losses.sce import SCE
 from keras_arl.losses.sparse_regularization import SparseRegularization
 from keras_arl.losses.sparse_regularization import SparseRegularizationSchedule
+from keras_arl.losses.super_loss import SuperLoss
 from keras_arl.losses.taylor import ARL
 from keras_arl.losses.taylor import TaylorLoss
 from keras_arl.losses.taylor import arl_provenance
@@ -35,12 +49,18 @@ from keras_arl.losses.taylor_cross_entropy import TaylorCrossEntropy
 __all__ = [
     "AEL",
     "AGCE",
+    "AMSE",
     "ARL",
     "AUL",
+    "DAL",
     "GCE",
+    "JS",
+    "LDRKL",
     "MAE",
     "NCE",
     "NFL",
+    "NNCE",
+    "NNFL",
     "RCE",
     "SCE",
     "ActivePassive",
@@ -48,18 +68,26 @@ __all__ = [
     "BiTempered",
     "ClassificationLoss",
     "CrossEntropy",
+    "DALSchedule",
+    "EntropyRegularization",
+    "EpsilonSoftmax",
     "Focal",
     "ForwardCorrection",
     "HardBootstrapping",
+    "LogitClipping",
+    "PHuberCE",
+    "PHuberGCE",
     "PolySoft",
     "SoftBootstrapping",
     "SparseRegularization",
     "SparseRegularizationSchedule",
+    "SuperLoss",
     "TaylorCrossEntropy",
     "TaylorLoss",
     "TruncatedGCE",
     "arl_provenance",
     "get",
+    "l1_regularization",
     "load",
     "names",
     "published_settings",

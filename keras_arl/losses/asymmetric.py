@@ -1,4 +1,4 @@
-"""Asymmetric losses: AGCE, AUL and AEL."""
+"""Asymmetric losses: AGCE, AUL, AEL and AMSE."""
 
 import math
 
@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_arl.checks import check_number
 from keras_arl.checks import check_positive
+from keras_arl.losses.base import ClassificationLoss
 from keras_arl.losses.pointwise import PointwiseLoss
 
 # Beyond it the exponential of float32 overflows.
@@ -151,6 +152,73 @@ class AEL(PointwiseLoss):
 
     def pointwise(self, predictions):
         return ops.exp(-predictions.probabilities / self.number("a"))
+
+
+@keras.saving.register_keras_serializable(package="keras_arl")
+class AMSE(ClassificationLoss):
+    """Asymmetric mean squared error, the passive part of JAL.
+
+    With p the class probabilities, y the one-hot label and C the number of
+    classes,
+
+    ```
+    L = 1/C sum over c of (a * y_c - p_c)^2
+      = (a - 1)^2 / C + (2 * a * (1 - p_y) - (1 - sum over c of p_c^2)) / C
+    ```
+
+    with soft labels the expectation over the label. For a = 1 it is the mean
+    squared error over the classes; for large a, a constant and MAE times a / C.
+    `keras_arl.losses.get("nce+amse")` and `get("nfl+amse")` are the joint
+    asymmetric losses JAL-CE and JAL-FL.
+
+    Args:
+        a: What the labelled class's probability is pulled to, at least 1.
+            Defaults to `30.0`, published for CIFAR-10; 20.0 for CIFAR-100.
+        from_zero: Whether the loss of a perfect prediction, (a - 1)^2 / C, is
+            left out, so that 0 is the smallest value instead of 84.1 with ten
+            classes. The gradient is the same. Defaults to `False`.
+        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+            `ClassificationLoss`.
+
+    Raises:
+        ValueError: If `a` is below 1.
+
+    Example:
+
+    >>> loss = keras_arl.losses.AMSE(a=2.0)
+    >>> float(loss(np.array([1]), np.array([[0.5, 0.5]])))
+    1.25
+
+    Reference:
+        - Wang et al., "Joint Asymmetric Loss for Learning with Noisy Labels",
+          ICCV 2025, arXiv 2507.17692
+    """
+
+    hyperparameters = ("a",)
+
+    def __init__(self, a=30.0, from_zero=False, **kwargs):
+        super().__init__(**kwargs)
+        self.a = check_number(
+            "a", a, "a number of at least 1", lambda x: x >= 1
+        )
+        self.from_zero = bool(from_zero)
+
+    def index_loss(self, labels, predictions):
+        labelled = predictions.of_labelled(labels).complements
+        return self._of(labelled, predictions)
+
+    def soft_loss(self, targets, predictions):
+        complements = ops.sum(targets * predictions.complements, axis=-1)
+        return self._of(complements, predictions)
+
+    def _of(self, complements, predictions):
+        a, p = self.number("a"), predictions.probabilities
+        rest = 0 if self.from_zero else (a - 1) ** 2
+        powers = ops.sum(ops.square(p), axis=-1)
+        return (2 * a * complements + powers - 1 + rest) / p.shape[-1]
+
+    def get_config(self):
+        return {"from_zero": self.from_zero, **super().get_config()}
 
 
 def _power_difference(base, x, q):

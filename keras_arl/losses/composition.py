@@ -44,6 +44,37 @@ class ComposedLoss(ClassificationLoss):
         )
 
 
+class WrappedLoss(ComposedLoss):
+    """Base of the losses that change what another loss is given.
+
+    A subclass implements `transformed(predictions)` and, where the loss has a
+    term without the label, `penalty` of what was transformed.
+
+    Args:
+        loss: A loss of this package.
+        **kwargs: `reduction` and `name`, see `ClassificationLoss`.
+    """
+
+    def __init__(self, loss, **kwargs):
+        super().__init__({"loss": loss}, **kwargs)
+
+    def transformed(self, predictions):
+        raise NotImplementedError
+
+    def penalty(self, predictions):
+        return 0
+
+    def index_loss(self, labels, predictions):
+        predictions = self.transformed(predictions)
+        loss = self.loss.index_loss(labels, predictions)
+        return loss + self.penalty(predictions)
+
+    def soft_loss(self, targets, predictions):
+        predictions = self.transformed(predictions)
+        loss = self.loss.soft_loss(targets, predictions)
+        return loss + self.penalty(predictions)
+
+
 def _shared_settings(parts):
     for name, part in parts.items():
         if not isinstance(part, ClassificationLoss):

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_arl.checks import check_fraction
+from keras_arl.checks import check_number
 from keras_arl.losses.base import ClassificationLoss
 
 
@@ -19,17 +19,22 @@ class CrossEntropy(ClassificationLoss):
     ```
 
     as `keras.losses.CategoricalCrossentropy` computes it for probabilities
-    that sum to 1; others are not normalised here.
+    that sum to 1; others are not normalised here. A smoothing below 0 is
+    negative label smoothing, which is not bounded below: it goes on pushing
+    the other classes' logits apart from the label's. Where many labels are
+    wrong, its authors start it from a model that cross-entropy has trained.
 
     Args:
         label_smoothing: Share s of the label that is spread evenly over all
-            classes, in [0, 1]. Defaults to `0.0`; `0.1` is the published one
-            (`keras_arl.losses.get("label_smoothing")`).
+            classes, at most 1. Defaults to `0.0`; `0.1` is the published one
+            (`keras_arl.losses.get("label_smoothing")`). Below 0 the authors
+            try -0.2 to -8; `get("negative_label_smoothing")` has -0.4, our
+            choice.
         **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
             `ClassificationLoss`.
 
     Raises:
-        ValueError: If `label_smoothing` is outside [0, 1].
+        ValueError: If `label_smoothing` is above 1.
 
     Example:
 
@@ -40,6 +45,8 @@ class CrossEntropy(ClassificationLoss):
     Reference:
         - Szegedy et al., "Rethinking the Inception Architecture for Computer
           Vision", CVPR 2016, arXiv 1512.00567
+        - Wei et al., "To Smooth or Not? When Label Smoothing Meets Noisy
+          Labels", ICML 2022, arXiv 2106.04149
     """
 
     # Whether there is any smoothing decides what is computed at all.
@@ -47,8 +54,11 @@ class CrossEntropy(ClassificationLoss):
 
     def __init__(self, label_smoothing=0.0, **kwargs):
         super().__init__(**kwargs)
-        self.label_smoothing = check_fraction(
-            "label_smoothing", label_smoothing
+        self.label_smoothing = check_number(
+            "label_smoothing",
+            label_smoothing,
+            "a number of at most 1",
+            lambda x: x <= 1,
         )
 
     def index_loss(self, labels, predictions):

@@ -18,12 +18,16 @@ class Focal(PointwiseLoss):
     ```
 
     It is `keras.losses.CategoricalFocalCrossentropy(alpha=1.0)`; weights of
-    the classes are `class_weight` of `model.fit`.
+    the classes are `class_weight` of `model.fit`. The gradient is that of the
+    formula, as in the paper; the programs of the robust losses hold the factor
+    (1 - p_y)^gamma constant in it, which `detach_focus` does.
 
     Args:
         gamma: Focus on what is not learned yet, at least 0; 0 is
             cross-entropy. Defaults to `2.0`. The comparisons of robust losses
             use 0.5.
+        detach_focus: Whether the gradient takes (1 - p_y)^gamma for a
+            constant. Defaults to `False`.
         **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
             `ClassificationLoss`.
 
@@ -43,18 +47,24 @@ class Focal(PointwiseLoss):
 
     hyperparameters = ("gamma",)
 
-    def __init__(self, gamma=2.0, **kwargs):
+    def __init__(self, gamma=2.0, detach_focus=False, **kwargs):
         super().__init__(**kwargs)
         self.gamma = check_weight("gamma", gamma)
+        self.detach_focus = bool(detach_focus)
 
     def pointwise(self, predictions):
-        return focal(predictions, self.number("gamma"))
+        return focal(predictions, self.number("gamma"), self.detach_focus)
+
+    def get_config(self):
+        return {"detach_focus": self.detach_focus, **super().get_config()}
 
 
-def focal(predictions, gamma):
+def focal(predictions, gamma, detach_focus=False):
     """The focal loss of each of the predictions."""
     # The bound keeps the slope of the power finite at p = 1, where gamma is
     # below 1; the logarithm there is 0. XLA computes this faster than a power.
     complements = ops.maximum(predictions.complements, keras.config.epsilon())
     focus = ops.exp(gamma * ops.log(complements))
+    if detach_focus:
+        focus = ops.stop_gradient(focus)
     return -focus * predictions.log_probabilities

@@ -44,10 +44,10 @@ class GCE(PointwiseLoss):
 
     def __init__(self, q=0.7, **kwargs):
         super().__init__(**kwargs)
-        self.q = _check_q(q)
+        self.q = check_q(q)
 
     def pointwise(self, predictions):
-        return _gce(predictions.log_probabilities, self.number("q"))
+        return gce(predictions.log_probabilities, self.number("q"))
 
 
 @keras.saving.register_keras_serializable(package="keras_arl")
@@ -90,19 +90,23 @@ class TruncatedGCE(PointwiseLoss):
 
     def __init__(self, q=0.7, k=0.5, **kwargs):
         super().__init__(**kwargs)
-        self.q = _check_q(q)
+        self.q = check_q(q)
         self.k = check_number("k", k, "a number in (0, 1)", lambda x: 0 < x < 1)
 
     def pointwise(self, predictions):
         k = self.number("k")
         log_k = math.log(k) if isinstance(k, float) else ops.log(k)
         log_p = ops.maximum(predictions.log_probabilities, log_k)
-        return _gce(log_p, self.number("q"))
+        return gce(log_p, self.number("q"))
 
 
-def _gce(log_probabilities, q):
+def gce(log_probabilities, q):
+    """Generalised cross-entropy of probabilities by their logarithms."""
     return -ops.expm1(q * log_probabilities) / q
 
 
-def _check_q(q):
+def check_q(q, with_1=True):
+    """Returns a q of generalised cross-entropy as a float, or raises."""
+    if not with_1:
+        return check_number("q", q, "a number in (0, 1)", lambda x: 0 < x < 1)
     return check_number("q", q, "a number in (0, 1]", lambda x: 0 < x <= 1)

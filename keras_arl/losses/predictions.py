@@ -96,3 +96,16 @@ def take_labelled(values, labels):
     """Entries of the last axis at class indices."""
     taken = ops.take_along_axis(values, labels[..., None], axis=-1)
     return ops.squeeze(taken, axis=-1)
+
+
+def model_logits(predictions):
+    """The logits that a model gave, for losses that see a common shift.
+
+    Of predictions that came as probabilities, the logits whose mean is 0. The
+    gradients of cross-entropy and its like sum to 0 over the classes, so that
+    the mean of a network's logits hardly moves from where it starts.
+    """
+    if isinstance(predictions, Logits):
+        return ops.maximum(predictions.logits, _SMALLEST_LOG)
+    log_p = predictions.log_probabilities
+    return log_p - ops.mean(log_p, axis=-1, keepdims=True)

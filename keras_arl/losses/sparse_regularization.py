@@ -7,12 +7,13 @@ from keras_arl.checks import check_number
 from keras_arl.checks import check_positive
 from keras_arl.checks import check_weight
 from keras_arl.losses.base import floats
-from keras_arl.losses.composition import ComposedLoss
+from keras_arl.losses.composition import WrappedLoss
 from keras_arl.losses.predictions import Logits
+from keras_arl.losses.schedule import LossSchedule
 
 
 @keras.saving.register_keras_serializable(package="keras_arl")
-class SparseRegularization(ComposedLoss):
+class SparseRegularization(WrappedLoss):
     """Sparse regularisation of a loss: predictions are driven to one-hot.
 
     With z the logits (the logarithm of the probabilities, where the model
@@ -60,7 +61,7 @@ class SparseRegularization(ComposedLoss):
     hyperparameters = ("temperature", "p", "weight")
 
     def __init__(self, loss, temperature=0.5, p=0.1, weight=1.2, **kwargs):
-        super().__init__({"loss": loss}, **kwargs)
+        super().__init__(loss, **kwargs)
         self.temperature = check_positive("temperature", temperature)
         self.p = check_positive("p", p)
         self._first_weight = check_weight("weight", weight)
@@ -85,25 +86,15 @@ class SparseRegularization(ComposedLoss):
     def current_weight(self, weight):
         vars(self)["weight"].assign(check_weight("weight", weight))
 
-    def index_loss(self, labels, predictions):
-        sharpened = self._sharpened(predictions)
-        loss = self.loss.index_loss(labels, sharpened)
-        return loss + self._penalty(sharpened)
-
-    def soft_loss(self, targets, predictions):
-        sharpened = self._sharpened(predictions)
-        loss = self.loss.soft_loss(targets, sharpened)
-        return loss + self._penalty(sharpened)
-
-    def _sharpened(self, predictions):
+    def transformed(self, predictions):
         return Logits(predictions.logits / self.number("temperature"))
 
-    def _penalty(self, predictions):
+    def penalty(self, predictions):
         powers = ops.exp(self.number("p") * predictions.log_probabilities)
         return self.number("weight") * ops.sum(powers, axis=-1)
 
 
-class SparseRegularizationSchedule(keras.callbacks.Callback):
+class SparseRegularizationSchedule(LossSchedule):
     """Grows the weight of a `SparseRegularization` over the epochs.
 
     In epoch t, counted from 0, the weight is
@@ -141,12 +132,7 @@ class SparseRegularizationSchedule(keras.callbacks.Callback):
     """
 
     def __init__(self, loss, growth=1.03, every=1):
-        super().__init__()
-        if not isinstance(loss, SparseRegularization):
-            raise ValueError(
-                f"`loss` must be a SparseRegularization. Received: loss={loss}"
-            )
-        self.loss = loss
+        super().__init__(loss, SparseRegularization)
         self.growth = check_number(
             "growth", growth, "a number of at least 1", lambda x: x >= 1
         )
@@ -159,13 +145,6 @@ class SparseRegularizationSchedule(keras.callbacks.Callback):
             )
         )
 
-    def on_epoch_begin(self, epoch, logs=None):
-        before = self.loss.current_weight
-        self.loss.current_weight = self.loss.weight * self.growth ** (
-            epoch // self.every
-        )
-        changed = self.loss.current_weight != before
-        if changed and keras.config.backend() == "jax":
-            # A function that JAX compiled keeps the weight it was traced with.
-            self.model.make_train_function(force=True)
-            self.model.make_test_function(force=True)
+    def numbers(self, epoch):
+        growth = self.growth ** (epoch // self.every)
+        return {"weight": self.loss.weight * growth}

@@ -5,6 +5,7 @@ All take the label y, one-hot or soft, and the class probabilities p, of shape
 """
 
 import numpy as np
+import scipy.special
 
 from keras_arl import losses
 from tests.losses.reference import taylor
@@ -130,23 +131,117 @@ def sparse(loss, temperature=0.5, exponent=0.1, weight=1.2):
     return regularized
 
 
+def amse(y, p, a=30):
+    k = p.shape[1]
+    to_each = np.sum((a * np.eye(k) - p[:, None]) ** 2, axis=-1) / k
+    return np.sum(y * to_each, axis=1)
+
+
+def js(y, p, weight=0.5):
+    def divergence(q, m):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            terms = np.where(q > 0, q * np.log(q / m), 0.0)
+        return np.sum(terms, axis=1)
+
+    m = weight * y + (1 - weight) * p
+    total = weight * divergence(y, m) + (1 - weight) * divergence(p, m)
+    return total / -((1 - weight) * np.log(1 - weight))
+
+
+def phuber_ce(p, tau=2):
+    return np.where(p > 1 / tau, -np.log(p), 1 + np.log(tau) - tau * p)
+
+
+def phuber_gce(p, q=0.7, tau=10):
+    t = tau ** (1 / (q - 1))
+    return np.where(p > t, (1 - p**q) / q, tau * (t - p) + (1 - t**q) / q)
+
+
+def ldr_kl(y, z, margin=0.1, temperature=10.0):
+    s = np.log1p(np.exp(z))
+    s = s / s.mean(axis=1, keepdims=True)
+    difference = margin * (1 - np.eye(z.shape[1])) + s[:, None] - s[..., None]
+    means = np.mean(np.exp(difference / temperature), axis=-1)
+    return np.sum(y * temperature * np.log(means), axis=1)
+
+
+def clipped(y, z, norm=1.0):
+    length = np.linalg.norm(z, axis=1, keepdims=True)
+    return cross_entropy(y, softmax(np.where(length > norm, z / length, z)))
+
+
+def nearly_one_hot(loss, m=1e4):
+    def of_nearly_one_hot(y, p):
+        f = p + m * np.eye(p.shape[1])[np.argmax(p, axis=1)]
+        return loss(y, np.maximum(f / (m + 1), 1e-8))
+
+    return of_nearly_one_hot
+
+
+def super_loss(y, p):
+    excess = cross_entropy(y, p) - np.log(p.shape[1])
+    # `max(x, -2 / e) / 2` may be a bit below the branch point.
+    x = np.maximum(excess / 2, -1 / np.e + 1e-12)
+    log_weight = -scipy.special.lambertw(x).real
+    return excess * np.exp(log_weight) + log_weight**2
+
+
+def with_entropy(loss, weight):
+    def regularized(y, p):
+        mean = p.mean(axis=0)
+        rest = np.log(p.shape[1]) + np.sum(mean * np.log(mean))
+        return loss(y, p) + weight * rest
+
+    return regularized
+
+
+def softmax(z):
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def centred_log(p):
+    log_p = np.log(p)
+    return log_p - log_p.mean(axis=1, keepdims=True)
+
+
 NCE = normalized(lambda p: -np.log(p))
 NFL = normalized(focal(0.5))
+
+
+def negative(loss):
+    """1 - a normalised loss, turned upside down at a probability of 1e-7."""
+    turned = normalized(lambda p: loss(1e-7) - loss(np.maximum(p, 1e-7)))
+    return lambda y, p: 1 - turned(y, p)
+
+
+NNCE = negative(lambda p: -np.log(p))
+NNFL = negative(focal(0.5))
+# Losses of the logits z, which a common shift changes.
+OF_LOGITS = {"ldr_kl": ldr_kl, "ce+lc": clipped}
 PAPERS = {
     "ael": expected(ael(2.5)),
     "agce": expected(agce(0.6, 0.6)),
+    "amse": amse,
     "aul": expected(aul(5.5, 3.0)),
     "backward_correction": backward_correction,
     "bi_tempered": bi_tempered,
     "ce": cross_entropy,
+    "dal": expected(lambda p: gce(0.6)(np.maximum(p, 1e-6))),
     "focal": expected(focal(2.0)),
     "forward_correction": forward_correction,
     "gce": expected(gce(0.7)),
     "hard_bootstrapping": hard_bootstrapping,
+    "js": js,
     "label_smoothing": lambda y, p: cross_entropy(y, p, 0.1),
     "mae": mae,
     "nce": NCE,
+    "negative_label_smoothing": lambda y, p: cross_entropy(y, p, -0.4),
     "nfl": NFL,
+    "nnce": NNCE,
+    "nnfl": NNFL,
+    "phuber_ce": expected(phuber_ce),
+    "phuber_gce": expected(phuber_gce),
     "poly_soft": expected(poly_soft),
     "rce": rce,
     "sce": sce,
@@ -164,6 +259,18 @@ PAPERS = {
     "nfl+agce": weighted(1, NFL, 1, expected(agce(0.6, 0.6))),
     "nfl+aul": weighted(1, NFL, 1, expected(aul(5.5, 3.0))),
     "nfl+ael": weighted(1, NFL, 1, expected(ael(2.5))),
+    "nce+nnce": weighted(5, NCE, 5, NNCE),
+    "nfl+nnfl": weighted(5, NFL, 5, NNFL),
+    "nce+nnce+er": with_entropy(weighted(5, NCE, 5, NNCE), 2),
+    "nce+amse": weighted(1, NCE, 1, amse),
+    "nfl+amse": weighted(1, NFL, 1, amse),
+    "ce+eps": nearly_one_hot(cross_entropy),
+    "focal+eps": nearly_one_hot(expected(focal(0.1))),
+    "ce+eps+mae": weighted(0.5, nearly_one_hot(cross_entropy), 1, mae),
+    "focal+eps+mae": weighted(
+        0.5, nearly_one_hot(expected(focal(0.1))), 1, mae
+    ),
+    "ce+sl": super_loss,
     "ce+sr": sparse(cross_entropy),
     "focal+sr": sparse(expected(focal(0.5))),
     "gce+sr": sparse(expected(gce(0.01))),
@@ -185,12 +292,21 @@ def make(name, /, **kwargs):
 
 def paper(name):
     """Its formula."""
+    if name in OF_LOGITS:
+        return lambda y, p: OF_LOGITS[name](y, centred_log(p))
     if name == "arl":
         arl = losses.ARL()
         return lambda y, p: taylor(
             arl.coefficients, arl.center, arl.order, y, p, arl.class_aware
         )
     return PAPERS[name]
+
+
+def of_logits(name):
+    """Its formula as a function of the label and the logits."""
+    if name in OF_LOGITS:
+        return OF_LOGITS[name]
+    return lambda y, z: paper(name)(y, softmax(z))
 
 
 def batch(rng, size=8):
@@ -201,6 +317,8 @@ def batch(rng, size=8):
     return labels, np.eye(num_classes)[labels], probabilities
 
 
-def logits_of(p):
-    """Logits whose softmax is p, shifted: a softmax must not care."""
+def logits_of(p, name=None):
+    """Logits whose softmax is p, shifted unless the loss named sees that."""
+    if name in OF_LOGITS:
+        return centred_log(p)
     return np.log(p) + np.arange(len(p))[:, None]
