@@ -8,11 +8,11 @@ arrays and `tf.data` pipelines of the same examples get the same labels.
 
 import numpy as np
 
-from keras_arl.noise.labels import check_fits
 from keras_arl.noise.labels import check_labels
 from keras_arl.noise.pipelines import check_cardinality
-from keras_arl.noise.pipelines import check_order_is_stable
-from keras_arl.noise.pipelines import check_pairs
+from keras_arl.noise.pipelines import check_places
+from keras_arl.noise.pipelines import find_label
+from keras_arl.noise.pipelines import with_label
 from keras_arl.noise.streams import generator
 from keras_arl.noise.transition import check_transition
 
@@ -24,7 +24,9 @@ def corrupt_labels(labels, transition, seed):
     """Replaces labels by draws from a transition matrix.
 
     Args:
-        labels: Integer array of shape `(n,)`, the true classes.
+        labels: Array of class indices, the true classes: whole numbers of any
+            dtype, of shape `(n,)`, `(n, 1)` or, where each pixel is an
+            example, `(n, height, width)`.
         transition: Transition matrix of shape `(C, C)`, rows summing to 1.
         seed: Non-negative integer.
 
@@ -32,8 +34,8 @@ def corrupt_labels(labels, transition, seed):
         An array of the shape and dtype of `labels`.
 
     Raises:
-        ValueError: If the labels are not integers of one axis, one is outside
-            0..C-1, the matrix is not row-stochastic, or the seed is negative.
+        ValueError: If the labels are no class indices, one is outside 0..C-1,
+            the matrix is not row-stochastic, or the seed is negative.
 
     Example:
 
@@ -42,40 +44,45 @@ def corrupt_labels(labels, transition, seed):
     array([0, 1, 3, 3, 5, 6, 6, 8, 8, 9])
     """
     thresholds = _thresholds(transition)
-    labels = check_labels(labels, len(thresholds))
-    uniforms = generator(seed, _PURPOSE).random(len(labels))
-    noisy = np.empty_like(labels)
+    clean = check_labels(labels, len(thresholds))
+    uniforms = generator(seed, _PURPOSE).random(clean.shape)
+    noisy = np.empty_like(clean)
     for true_class, row in enumerate(thresholds):
-        members = labels == true_class
+        members = clean == true_class
         noisy[members] = np.searchsorted(row, uniforms[members], side="right")
-    return noisy
+    return noisy.astype(np.asarray(labels).dtype)
 
 
-def with_noisy_labels(dataset, transition, seed):
+def with_noisy_labels(dataset, transition, seed, label="label"):
     """Replaces the labels of a `tf.data` pipeline by noisy ones.
 
-    Apply it to the examples in their stored order, before `shuffle`, `batch`
-    and `repeat`: an example's noise belongs to its position. A pipeline whose
-    order differs from pass to pass is refused as far as its first elements
-    show it.
+    Apply it to the examples in their stored order, before `shuffle`, random
+    augmentation, `batch` and `repeat`: an example's noise belongs to its
+    position. A pipeline that yields other examples from pass to pass is
+    refused at once where its first elements show it, and otherwise ends in an
+    error as soon as another example comes in a position.
 
     Args:
-        dataset: Unbatched `tf.data.Dataset` of pairs `(image, label)`, the
-            labels integer scalars, of known and finite cardinality (use
+        dataset: Unbatched `tf.data.Dataset` of pairs `(image, label)`, triples
+            with a sample weight, or dictionaries; the labels class indices,
+            scalars or of shape `(1,)`; of known and finite cardinality (use
             `tf.data.experimental.assert_cardinality` where TensorFlow does
             not know it).
         transition: Transition matrix of shape `(C, C)`, rows summing to 1.
         seed: Non-negative integer.
+        label: Name of the label in elements that are dictionaries, such as
+            those of TFDS. Defaults to `"label"`.
 
     Returns:
-        A `tf.data.Dataset` of the same pairs and the same element spec. A
-        label outside 0..C-1 raises `tf.errors.InvalidArgumentError` when the
-        pipeline reaches it.
+        A `tf.data.Dataset` of the same element spec. When the pipeline reaches
+        a label outside 0..C-1, or another example than in the pass before, it
+        raises `tf.errors.InvalidArgumentError`. What it remembers for that is
+        why no `tf.train.Checkpoint` can hold its iterators.
 
     Raises:
         ValueError: If the dataset has another form, an unknown or infinite
-            cardinality or an order that changes, the matrix is not
-            row-stochastic, or the seed is negative.
+            cardinality, an order that changes or examples that come again, the
+            matrix is not row-stochastic, or the seed is negative.
 
     Example:
 
@@ -89,26 +96,37 @@ def with_noisy_labels(dataset, transition, seed):
 
     thresholds = _thresholds(transition)
     num_classes = len(thresholds)
-    label_spec = check_pairs(dataset)
-    check_fits(num_classes, label_spec.dtype.as_numpy_dtype)
+    place, spec = find_label(dataset, label, num_classes)
     cardinality = check_cardinality(dataset)
-    check_order_is_stable(dataset)
+    check_place = check_places(dataset)
     uniforms = tf.constant(generator(seed, _PURPOSE).random(cardinality))
     thresholds = tf.constant(thresholds)
     message = (
-        f"Labels must be in 0..{num_classes - 1}, the classes of the "
-        "transition matrix."
+        f"Labels must be whole numbers in 0..{num_classes - 1}, the classes of "
+        "the transition matrix. Received:"
     )
 
-    def replace_label(index, example):
-        image, label = example
-        inside = tf.logical_and(label >= 0, label < num_classes)
+    def replace_label(position, element):
+        check_place(position, element)
+        # 256 classes are too many for a comparison in uint8.
+        true_class = tf.cast(element[place], tf.int64)
+        valid = (
+            (true_class >= 0)
+            & (true_class < num_classes)
+            & (tf.cast(true_class, spec.dtype) == element[place])
+        )
         with tf.control_dependencies(
-            [tf.debugging.Assert(inside, [message, "Received:", label])]
+            [
+                tf.raw_ops.Assert(
+                    condition=tf.reshape(valid, ()),
+                    data=[message, element[place]],
+                )
+            ]
         ):
-            row = thresholds[tf.cast(label, tf.int64)]
-        passed = tf.cast(uniforms[index] >= row, tf.int32)
-        return image, tf.cast(tf.reduce_sum(passed), label_spec.dtype)
+            row = tf.gather(thresholds, tf.reshape(true_class, ()))
+        passed = tf.cast(uniforms[position] >= row, tf.int32)
+        noisy = tf.reshape(tf.reduce_sum(passed), spec.shape)
+        return with_label(element, place, tf.cast(noisy, spec.dtype))
 
     return dataset.enumerate().map(
         replace_label, num_parallel_calls=tf.data.AUTOTUNE

@@ -32,7 +32,7 @@ def estimate_transition(model_probabilities, labels, skipped=0.3):
     Args:
         model_probabilities: Array of shape `(n, C)`: the model's probabilities
             for examples with noisy labels, those it was trained on or others.
-        labels: Integer array of shape `(n,)`: their noisy labels.
+        labels: Array of n class indices: their noisy labels.
         skipped: Share of the examples labelled i with a larger p_i than the
             anchor's, in [0, 1). Defaults to `0.3`; 0 takes the largest p_i.
 
@@ -55,7 +55,7 @@ def estimate_transition(model_probabilities, labels, skipped=0.3):
           Loss Correction Approach", CVPR 2017, arXiv 1609.03683
     """
     probabilities = _check_probabilities(model_probabilities)
-    labels = check_labels(labels, probabilities.shape[1])
+    labels = check_labels(labels, probabilities.shape[1]).ravel()
     if len(labels) != len(probabilities):
         raise ValueError(
             "There must be as many labels as predictions. Received: "

@@ -13,8 +13,9 @@ from keras_arl.checks import check_num_classes
 from keras_arl.noise.labels import check_labels
 from keras_arl.noise.measurement import measure_noise
 from keras_arl.noise.pipelines import check_cardinality
-from keras_arl.noise.pipelines import check_order_is_stable
-from keras_arl.noise.pipelines import check_pairs
+from keras_arl.noise.pipelines import check_places
+from keras_arl.noise.pipelines import find_label
+from keras_arl.noise.pipelines import with_label
 from keras_arl.noise.streams import generator
 from keras_arl.noise.transition import check_rate
 
@@ -42,7 +43,7 @@ def instance_dependent_labels(features, labels, rate, num_classes, seed):
 
     Args:
         features: Array of shape `(n, ...)` of finite numbers, S per example.
-        labels: Integer array of shape `(n,)`, the true classes.
+        labels: Array of n class indices, the true classes.
         rate: Mean of the flip rates before truncation, in [0, 1).
         num_classes: Number of classes C, at least 2. The matrices take
             C * S * C numbers of memory.
@@ -55,7 +56,7 @@ def instance_dependent_labels(features, labels, rate, num_classes, seed):
 
     Raises:
         ValueError: If the arrays do not fit each other, a feature is not
-            finite, a label is outside 0..C-1, or an argument is out of range.
+            finite, a label is no class index, or an argument is out of range.
 
     Example:
 
@@ -72,20 +73,21 @@ def instance_dependent_labels(features, labels, rate, num_classes, seed):
     """
     check_rate(rate)
     check_num_classes(num_classes)
-    labels = check_labels(labels, num_classes)
+    clean = check_labels(labels, num_classes).ravel()
     features = np.asarray(features)
-    if len(features.shape) < 1 or len(features) != len(labels):
+    if len(features.shape) < 1 or len(features) != len(clean):
         raise ValueError(
             "There must be as many features as labels. Received: features of "
-            f"shape {features.shape}, {len(labels)} labels"
+            f"shape {features.shape}, {len(clean)} labels"
         )
     chunks = (
-        (features[start : start + _CHUNK], labels[start : start + _CHUNK])
-        for start in range(0, len(labels), _CHUNK)
+        (features[start : start + _CHUNK], clean[start : start + _CHUNK])
+        for start in range(0, len(clean), _CHUNK)
     )
-    noisy = _corrupt(chunks, len(labels), rate, num_classes, seed)
-    noisy = noisy.astype(labels.dtype)
-    return noisy, measure_noise(labels, noisy, num_classes)
+    noisy = _corrupt(chunks, len(clean), rate, num_classes, seed)
+    report = measure_noise(clean, noisy, num_classes)
+    labels = np.asarray(labels)
+    return noisy.astype(labels.dtype).reshape(labels.shape), report
 
 
 def with_instance_dependent_labels(dataset, rate, num_classes, seed):
@@ -97,22 +99,25 @@ def with_instance_dependent_labels(dataset, rate, num_classes, seed):
     stored order, before augmentation, `shuffle`, `batch` and `repeat`.
 
     Args:
-        dataset: Unbatched `tf.data.Dataset` of pairs `(features, label)`, the
-            features one tensor of a fixed shape and the labels integer
-            scalars, of known and finite cardinality.
+        dataset: Unbatched `tf.data.Dataset` of pairs `(features, label)`, or
+            triples with a sample weight, the features one tensor of a fixed
+            shape and the labels class indices, scalars or of shape `(1,)`; of
+            known and finite cardinality.
         rate: Mean of the flip rates before truncation, in [0, 1).
         num_classes: Number of classes C, at least 2.
         seed: Non-negative integer.
 
     Returns:
-        The pair of a `tf.data.Dataset` of the same element spec and a
-        `keras_arl.noise.NoiseReport` of the realised rate and transition
-        matrix.
+        The pair of a `tf.data.Dataset` of the same element spec, which raises
+        `tf.errors.InvalidArgumentError` at another example than in the pass
+        before, and a `keras_arl.noise.NoiseReport` of the realised rate and
+        transition matrix.
 
     Raises:
         ValueError: If the dataset has another form, an unknown or infinite
-            cardinality or an order that changes, a feature is not finite, a
-            label is outside 0..C-1, or an argument is out of range.
+            cardinality, an order that changes or examples that come again, a
+            feature is not finite, a label is no class index, or an argument is
+            out of range.
 
     Example:
 
@@ -133,7 +138,7 @@ def with_instance_dependent_labels(dataset, rate, num_classes, seed):
 
     check_rate(rate)
     check_num_classes(num_classes)
-    label_spec = check_pairs(dataset)
+    place, label_spec = find_label(dataset, None, num_classes)
     feature_spec = dataset.element_spec[0]
     if (
         not isinstance(feature_spec, tf.TensorSpec)
@@ -146,19 +151,28 @@ def with_instance_dependent_labels(dataset, rate, num_classes, seed):
     count = check_cardinality(dataset)
     if not count:
         raise ValueError("The dataset must not be empty. Received: no example")
-    check_order_is_stable(dataset)
+    check_place = check_places(dataset)
+
+    def checked(position, element):
+        check_place(position, element)
+        return position, element
+
+    # The pass that draws the labels is one of those that must be the same.
+    dataset = dataset.enumerate().map(
+        checked, num_parallel_calls=tf.data.AUTOTUNE
+    )
     seen = []
 
     def chunks():
-        for features, labels in dataset.batch(_CHUNK).as_numpy_iterator():
-            seen.append(check_labels(labels, num_classes))
-            yield features, labels
+        for _, element in dataset.batch(_CHUNK).as_numpy_iterator():
+            seen.append(check_labels(element[place], num_classes).ravel())
+            yield element[0], seen[-1]
 
     noisy = _corrupt(chunks(), count, rate, num_classes, seed)
     report = measure_noise(np.concatenate(seen), noisy, num_classes)
-    noisy = tf.constant(noisy, dtype=label_spec.dtype)
-    return dataset.enumerate().map(
-        lambda index, example: (example[0], noisy[index]),
+    noisy = tf.cast(noisy.reshape(-1, *label_spec.shape), label_spec.dtype)
+    return dataset.map(
+        lambda position, element: with_label(element, place, noisy[position]),
         num_parallel_calls=tf.data.AUTOTUNE,
     ), report
 

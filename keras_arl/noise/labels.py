@@ -2,15 +2,37 @@
 
 import numpy as np
 
+_EXPECTED = (
+    "Labels must be class indices: whole numbers in an array of one shape. "
+    "Take the argmax of one-hot labels, number names, and pass the values of "
+    "ragged labels in one array (`labels.flat_values`)."
+)
+
 
 def check_labels(labels, num_classes):
-    """Returns class indices as an integer array of shape `(n,)`, or raises."""
-    labels = np.asarray(labels)
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+    """Returns class indices as int64 in the shape that came, or raises.
+
+    Args:
+        labels: Array, or nested lists, of integers, floats that are whole, or
+            booleans, of any shape.
+        num_classes: Number of classes C.
+
+    Raises:
+        ValueError: If they are something else, one is outside 0..C-1, or their
+            dtype cannot hold C classes.
+    """
+    try:
+        labels = np.asarray(labels)
+    # NumPy's of lists that differ in length, TensorFlow's of ragged tensors.
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{_EXPECTED} Received: {error}") from error
+    if not labels.ndim or labels.dtype.kind not in "biuf":
         raise ValueError(
-            "Labels must be an integer array of shape (n,). "
-            f"Received: shape {labels.shape}, dtype {labels.dtype}"
+            f"{_EXPECTED} Received: shape {labels.shape}, dtype {labels.dtype}"
         )
+    whole = np.isfinite(labels) & (labels == np.round(labels))
+    if not whole.all():
+        raise ValueError(f"{_EXPECTED} Received: {labels[~whole][:5].tolist()}")
     outside = (labels < 0) | (labels >= num_classes)
     if outside.any():
         raise ValueError(
@@ -18,12 +40,18 @@ def check_labels(labels, num_classes):
             f"Received: {labels[outside][:5].tolist()}"
         )
     check_fits(num_classes, labels.dtype)
-    return labels
+    if labels.ndim > 1 and labels.shape[-1] == num_classes:
+        rows = labels.reshape(-1, num_classes) != 0
+        if len(rows) and (rows.sum(axis=1) == 1).all() and labels.max() == 1:
+            raise ValueError(
+                f"{_EXPECTED} Received: shape {labels.shape}, one 1 in each row"
+            )
+    return labels.astype("int64")
 
 
 def check_fits(num_classes, dtype):
     """Raises unless a dtype can hold every class index."""
-    if num_classes - 1 > np.iinfo(dtype).max:
+    if np.array(num_classes - 1).astype(dtype) != num_classes - 1:
         raise ValueError(
             f"Labels of dtype {np.dtype(dtype)} cannot hold {num_classes} "
             "classes."

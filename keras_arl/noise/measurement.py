@@ -26,8 +26,8 @@ def measure_noise(labels, noisy_labels, num_classes):
     """Compares noisy labels with the true ones.
 
     Args:
-        labels: Integer array of shape `(n,)`, the true classes.
-        noisy_labels: Integer array of shape `(n,)`, the observed ones.
+        labels: Array of class indices, the true classes, of any shape.
+        noisy_labels: Array of as many, the observed ones.
         num_classes: Number of classes C, at least 2.
 
     Returns:
@@ -49,8 +49,8 @@ def measure_noise(labels, noisy_labels, num_classes):
            [0. , 1. ]])
     """
     check_num_classes(num_classes)
-    labels = check_labels(labels, num_classes)
-    noisy_labels = check_labels(noisy_labels, num_classes)
+    labels = check_labels(labels, num_classes).ravel()
+    noisy_labels = check_labels(noisy_labels, num_classes).ravel()
     if len(labels) != len(noisy_labels) or not len(labels):
         raise ValueError(
             "True and noisy labels must be as many, and at least one. "

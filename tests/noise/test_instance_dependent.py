@@ -121,13 +121,15 @@ def test_pipeline_gets_the_labels_of_the_arrays():
     features, labels = gaussians(size=size)
     features = features.reshape(size, 2, 3).astype("float32")
     expected, report = corrupt(features, labels)
-    clean = tf.data.Dataset.from_tensor_slices((features, labels))
+    clean = tf.data.Dataset.from_tensor_slices(
+        (features, labels[:, None].astype("float32"), labels)
+    )
     noisy, its_report = noise.with_instance_dependent_labels(clean, RATE, 5, 0)
     assert noisy.element_spec == clean.element_spec
     assert noisy.cardinality() == size
     for _ in range(2):
-        images, got = next(noisy.batch(size).as_numpy_iterator())
-        np.testing.assert_array_equal(got, expected)
+        images, got, _ = next(noisy.batch(size).as_numpy_iterator())
+        np.testing.assert_array_equal(got[:, 0], expected)
         np.testing.assert_array_equal(images, features)
     assert its_report.rate == report.rate
     np.testing.assert_array_equal(its_report.transition, report.transition)
@@ -155,7 +157,7 @@ def test_shuffling_afterwards_keeps_the_labels():
         ({"features": np.zeros((3, 2))}, r"as many.*\(3, 2\), 10 labels"),
         ({"features": np.full((10, 2), np.nan)}, r"finite.*nan"),
         ({"features": np.full((10, 2), 1e308)}, r"too large.*1e\+308"),
-        ({"labels": np.zeros(10)}, "integer array.*float64"),
+        ({"labels": np.full(10, 0.5)}, r"class indices.*\[0\.5"),
     ],
 )
 def test_invalid_arguments(change, message):
@@ -175,7 +177,15 @@ def test_invalid_arguments(change, message):
     [
         (lambda d: d.repeat(), "infinite cardinality"),
         (lambda d: d.filter(lambda x, y: y > 0), "unknown cardinality"),
-        (lambda d: d.shuffle(100), "another order at each pass"),
+        (lambda d: d.repeat(2), "before `repeat`"),
+        # All of one class.
+        (
+            lambda d: d.map(lambda x, y: (x, tf.zeros((), "int64"))).shuffle(
+                100
+            ),
+            "another order, or changed, at each pass",
+        ),
+        (lambda d: d.map(lambda x, y: {"x": x, "label": y}), "triples with"),
         (lambda d: d.batch(2), "before batching"),
         (lambda d: d.take(0), "must not be empty"),
         (lambda d: d.map(lambda x, y: ({"a": x}, y)), "one tensor of a fixed"),
