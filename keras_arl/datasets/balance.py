@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_arl.noise.labels import check_labels
+
 
 def balanced_subset(labels, num_classes, seed):
     """Chooses as many examples of each noisy class.
@@ -11,8 +13,8 @@ def balanced_subset(labels, num_classes, seed):
     class has as many examples as the rarest one.
 
     Args:
-        labels: Integer array of shape `(n,)`, the noisy labels; -1, no label,
-            is never chosen.
+        labels: Array of n class indices, the noisy labels; -1, no label, is
+            never chosen.
         num_classes: Number of classes C.
         seed: Non-negative integer.
 
@@ -20,7 +22,7 @@ def balanced_subset(labels, num_classes, seed):
         A boolean array of shape `(n,)`, true for the examples chosen.
 
     Raises:
-        ValueError: If a class has no example.
+        ValueError: If a class has no example, or a label is no class index.
 
     Example:
 
@@ -28,7 +30,8 @@ def balanced_subset(labels, num_classes, seed):
     >>> int(keras_arl.datasets.balanced_subset(labels, 2, seed=0).sum())
     4
     """
-    labels = np.asarray(labels)
+    labels = np.ravel(labels)
+    check_labels(labels[labels != -1], num_classes)
     counts = [int(np.sum(labels == c)) for c in range(num_classes)]
     if not all(counts):
         raise ValueError(

@@ -1,10 +1,10 @@
 """Input pipelines of images: from encoded files to batches.
 
-Images come encoded (`tfds.decode.SkipDecoding`), so that of a JPEG only the
-part that is used is decoded. Every step that touches pixels runs in parallel,
-and the randomness of the augmentation is a function of the seed and the
-position alone. Batches hold bytes: normalisation belongs to the model, on the
-device, to which a quarter as much is then sent.
+Images should come encoded (`tfds.decode.SkipDecoding`), so that of a JPEG only
+the part that is used is decoded. Every step that touches pixels runs in
+parallel, and the randomness of the augmentation is a function of the seed and
+the position alone. Batches hold bytes: normalisation belongs to the model, on
+the device, to which a quarter as much is then sent.
 """
 
 import dataclasses
@@ -46,9 +46,11 @@ def image_batches(
     epoch. For evaluation: the square in the middle.
 
     Args:
-        dataset: `tf.data.Dataset` of dictionaries with an encoded `image`
-            (JPEG or PNG), scalar strings.
-        label: Name of the label.
+        dataset: Unbatched `tf.data.Dataset` of dictionaries with an `image`, or
+            of pairs (image, label). Images are encoded (JPEG or PNG), scalar
+            strings, or decoded, uint8 of shape `(height, width, 1 or 3)`.
+        label: Name of the label in dictionaries. Labels are whole numbers,
+            scalars or of shape `(1,)`.
         size: An `ImageSize`.
         batch_size: Number of images a batch.
         training: Whether to shuffle and augment. Defaults to `False`.
@@ -57,7 +59,12 @@ def image_batches(
 
     Returns:
         A `tf.data.Dataset` of pairs of images, uint8 of shape
-        `(batch, crop, crop, 3)`, and labels, int64 of shape `(batch,)`.
+        `(batch, crop, crop, 3)`, and labels, int64 of shape `(batch,)`. A
+        label that is no whole number raises `tf.errors.InvalidArgumentError`
+        when the pipeline reaches it.
+
+    Raises:
+        ValueError: If the dataset has another form.
 
     Example:
 
@@ -72,6 +79,7 @@ def image_batches(
     >>> next(iter(batches))[0].shape
     TensorShape([1, 28, 28, 3])
     """
+    image_place, label_place = _places(dataset.element_spec, label)
     if training:
         # The encoded images of a hundred batches fit into memory.
         dataset = dataset.shuffle(100 * batch_size, seed=seed)
@@ -83,12 +91,12 @@ def image_batches(
         position = tf.constant([0.5, 0.5])
         if training:
             position = tf.random.stateless_uniform([2], random_seed)
-        image = _decode_square(example["image"], size, position)
+        image = _bytes_of_square(example[image_place], size, position)
         if training:
             image = tf.image.stateless_random_flip_left_right(
                 image, random_seed + 1
             )
-        return image, tf.cast(example[label], tf.int64)
+        return image, _class_index(example[label_place])
 
     return (
         tf.data.Dataset.zip((dataset, randomness))
@@ -98,19 +106,69 @@ def image_batches(
     )
 
 
-def _decode_square(encoded, size, position):
-    """The square at a relative position, as bytes."""
-    if size.pad:
-        square = _crop_decoded(encoded, size, position)
-    else:
-        square = tf.cond(
-            tf.io.is_jpeg(encoded),
-            lambda: _decode_part(encoded, size, position),
-            lambda: _crop_decoded(encoded, size, position),
+def _places(spec, label):
+    """Where image and label are in an element, or raises."""
+    places = (0, 1) if isinstance(spec, tuple) else ("image", label)
+    try:
+        image_spec, label_spec = (spec[place] for place in places)
+        is_encoded = image_spec.dtype == tf.string and image_spec.shape == ()
+        is_decoded = (
+            image_spec.dtype == tf.uint8
+            and image_spec.shape.rank == 3
+            and image_spec.shape[-1] in (1, 3)
         )
+        is_valid = (
+            (is_encoded or is_decoded)
+            and label_spec.shape in ((), (1,))
+            and (label_spec.dtype.is_integer or label_spec.dtype.is_floating)
+        )
+    except (AttributeError, IndexError, KeyError, TypeError):
+        is_valid = False
+    if not is_valid:
+        raise ValueError(
+            "The dataset must yield, unbatched, dictionaries with an 'image' "
+            f"and the label {label!r}, or pairs (image, label): images as "
+            "encoded scalar strings or uint8 of shape (height, width, 1 or 3), "
+            f"labels as whole numbers. Received: element_spec={spec}"
+        )
+    return places
+
+
+def _class_index(label):
+    index = tf.reshape(tf.cast(label, tf.int64), ())
+    is_whole = tf.reshape(tf.cast(index, label.dtype) == label, ())
+    message = "Labels must be whole numbers. Received:"
+    with tf.control_dependencies(
+        [tf.raw_ops.Assert(condition=is_whole, data=[message, label])]
+    ):
+        return tf.identity(index)
+
+
+def _bytes_of_square(image, size, position):
+    """The square of an image at a relative position."""
+    if image.dtype == tf.string:
+        square = _decode_square(image, size, position)
+    else:
+        if image.shape[-1] == 1:
+            image = tf.image.grayscale_to_rgb(image)
+        square = _crop(image, size, position)
     square = tf.image.resize(square, (size.crop, size.crop))
     square = tf.cast(tf.round(square), tf.uint8)
     return tf.ensure_shape(square, (size.crop, size.crop, 3))
+
+
+def _decode_square(encoded, size, position):
+    if size.pad:
+        return _crop(_decode(encoded), size, position)
+    return tf.cond(
+        tf.io.is_jpeg(encoded),
+        lambda: _decode_part(encoded, size, position),
+        lambda: _crop(_decode(encoded), size, position),
+    )
+
+
+def _decode(encoded):
+    return tf.image.decode_image(encoded, channels=3, expand_animations=False)
 
 
 def _decode_part(jpeg, size, position):
@@ -120,8 +178,7 @@ def _decode_part(jpeg, size, position):
     return tf.image.decode_and_crop_jpeg(jpeg, window, channels=3)
 
 
-def _crop_decoded(encoded, size, position):
-    image = tf.image.decode_image(encoded, channels=3, expand_animations=False)
+def _crop(image, size, position):
     pad = [size.pad, size.pad]
     image = tf.pad(image, [pad, pad, [0, 0]])
     corner, side = _square(tf.shape(image)[:2], size, position)
@@ -134,6 +191,8 @@ def _square(height_and_width, size, position):
     shorter = tf.reduce_min(height_and_width)
     share = size.crop / (size.resize + 2 * size.pad)
     side = tf.cast(tf.round(tf.cast(shorter, tf.float32) * share), tf.int32)
+    # Of an image of one pixel, too.
+    side = tf.maximum(side, 1)
     room = tf.cast(height_and_width - side, tf.float32)
     corner = tf.cast(tf.round(room * position), tf.int32)
     return corner, side

@@ -225,24 +225,29 @@ def test_bad_images_are_skipped_or_converted_and_counted(
     (root / listed[5]).write_bytes(other_image("CMYK", "JPEG"))
     (root / listed[6]).write_bytes(other_image("RGBA", "PNG"))
     (root / listed[7]).write_bytes(other_image("P", "GIF"))
+    # Pillow decodes it, TensorFlow does not.
+    (root / listed[8]).write_bytes(
+        whole[: len(whole) // 2] + b"\xff\xc0" + whole[len(whole) // 2 + 2 :]
+    )
     with caplog.at_level(logging.WARNING, logger="absl"):
         builder = prepare(root, tmp_path / "data")
     text = caplog.text
-    assert "noisy_train: 38 of 42 images" in text
+    assert "noisy_train: 37 of 42 images" in text
     for count in (
         "1 missing",
-        "3 broken",
+        "4 broken",
         "4 converted to RGB",
         "2 listed again",
     ):
         assert count in text
     path = root / layout.KEY_LISTS["noisy_train"]
-    for line in (1, 2, 3, 4):
+    for line in (1, 2, 3, 4, 9):
         assert f"{path}:{line}: {listed[line - 1]}" in text
     examples = builder.as_dataset(split="noisy_train").as_numpy_iterator()
     shapes = {e["key"].decode(): e["image"].shape for e in examples}
-    assert len(shapes) == 38
-    assert not set(listed[:4]) & shapes.keys()
+    assert len(shapes) == 37
+    assert f"{listed[8]}: InvalidArgumentError" in text
+    assert not {*listed[:4], listed[8]} & shapes.keys()
     assert all(shapes[key] == (30, 20, 3) for key in listed[4:8])
 
 

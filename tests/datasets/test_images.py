@@ -130,6 +130,61 @@ def test_the_seed_decides_the_crops_of_every_epoch():
     assert (first != crops(2)[0]).any()
 
 
+def test_decoded_images_in_pairs_are_those_of_encoded_ones():
+    images = [
+        gradient(60, 90).astype("uint8"),
+        gradient(50, 40).astype("uint8"),
+    ]
+
+    def pairs():
+        yield from zip(images, ([1.0], [0.0]), strict=True)
+
+    decoded = tf.data.Dataset.from_generator(
+        pairs,
+        output_signature=(
+            tf.TensorSpec((None, None, 3), tf.uint8),
+            tf.TensorSpec((1,), tf.float32),
+        ),
+    )
+    size = ImageSize(50, 40)
+    ((expected, _),) = batches(encoded(images), size).as_numpy_iterator()
+    ((got, labels),) = batches(decoded, size).as_numpy_iterator()
+    np.testing.assert_array_equal(got, expected)
+    assert (labels.dtype, labels.tolist()) == (np.int64, [1, 0])
+    gray = decoded.map(lambda x, y: {"image": x[..., :1], "label": y})
+    ((got, _),) = batches(gray, size).as_numpy_iterator()
+    np.testing.assert_array_equal(got, expected[..., :1].repeat(3, axis=-1))
+
+
+def test_labels_that_are_no_whole_numbers():
+    dataset = encoded([gradient(20, 20)]).map(lambda e: {**e, "label": 1.7})
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"whole.*1\.7"):
+        list(batches(dataset, ImageSize(8, 8)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d.batch(2),
+        lambda d: d.map(lambda e: {"label": e["label"]}),
+        lambda d: d.map(lambda e: {"image": e["image"], "y": e["label"]}),
+        lambda d: d.map(lambda e: {**e, "label": "seven"}),
+        lambda d: d.map(lambda e: {**e, "image": tf.zeros((8, 8, 3))}),
+        lambda d: d.map(lambda e: e["image"]),
+        lambda d: d.map(lambda e: (e["image"], tf.one_hot(e["label"], 3))),
+    ],
+)
+def test_datasets_of_another_form(change):
+    with pytest.raises(ValueError, match=r"must yield, unbatched.*Received"):
+        batches(change(encoded([gradient(20, 20)])), ImageSize(8, 8))
+
+
+def test_a_crop_of_a_tiny_image():
+    dataset = encoded([np.full((1, 9, 3), 7.0)], "jpeg")
+    ((got, _),) = batches(dataset, ImageSize(256, 100)).as_numpy_iterator()
+    assert (got == 7).all()
+
+
 def test_balanced_subset(rng):
     labels = np.concatenate([rng.choice(3, size=1000, p=[0.7, 0.2, 0.1]), [-1]])
     chosen = balanced_subset(labels, 3, seed=0)
@@ -140,3 +195,5 @@ def test_balanced_subset(rng):
     assert (chosen != balanced_subset(labels, 3, seed=1)).any()
     with pytest.raises(ValueError, match=r"none of the classes \[3\]"):
         balanced_subset(labels, 4, seed=0)
+    with pytest.raises(ValueError, match=r"in 0\.\.1.*\[2"):
+        balanced_subset(labels, 2, seed=0)

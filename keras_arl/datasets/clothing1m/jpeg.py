@@ -2,6 +2,7 @@
 
 import io
 
+import tensorflow as tf
 from PIL import Image
 
 _QUALITY = 95
@@ -14,8 +15,8 @@ class UnreadableImageError(ValueError):
 def rgb_jpeg(content):
     """Returns an image file's content as an RGB JPEG.
 
-    Every image is decoded once, whole: a truncated one would end a training
-    hours later.
+    Every image is decoded once, whole, also by the decoder of trainings: what
+    that one cannot decode would end a training hours later.
 
     Args:
         content: Bytes of an image file.
@@ -31,6 +32,9 @@ def rgb_jpeg(content):
         with Image.open(io.BytesIO(content)) as image:
             image.load()
             if image.format == "JPEG" and image.mode == "RGB":
+                # Pillow passes over some markers amid the data; crops do not.
+                tf.image.extract_jpeg_shape(content)
+                tf.image.decode_jpeg(content, channels=3)
                 return content, False
             converted = io.BytesIO()
             image.convert("RGB").save(converted, "JPEG", quality=_QUALITY)
