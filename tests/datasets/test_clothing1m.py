@@ -227,7 +227,7 @@ def test_bad_images_are_skipped_or_converted_and_counted(
     (root / listed[7]).write_bytes(other_image("P", "GIF"))
     # Pillow decodes it, TensorFlow does not.
     (root / listed[8]).write_bytes(
-        whole[: len(whole) // 2] + b"\xff\xc0" + whole[len(whole) // 2 + 2 :]
+        whole[: len(whole) // 2] + b"\xff\xfe" + whole[len(whole) // 2 + 2 :]
     )
     with caplog.at_level(logging.WARNING, logger="absl"):
         builder = prepare(root, tmp_path / "data")
