@@ -100,7 +100,7 @@ class SparseRegularizationSchedule(LossSchedule):
     In epoch t, counted from 0, the weight is
 
     ```
-    loss.weight * growth^floor(t / every)
+    loss.weight * growth^(floor(t / every))
     ```
 
     It depends on the epoch alone, so that a training that goes on with
