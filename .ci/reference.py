@@ -117,6 +117,7 @@ def with_tex(docstring):
 
 
 def main(directory):
+    """Writes the pages into a directory."""
     import pdoc
 
     import keras_arl

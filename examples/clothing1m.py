@@ -22,6 +22,7 @@ import json
 import pathlib
 import shutil
 
+import clothing1m_recipes as recipes
 import program
 from absl import flags
 
@@ -52,7 +53,7 @@ _MODEL = flags.DEFINE_enum(
     "model",
     None,
     ["resnet50", "mobilenet", "tiny"],
-    "Network. Default: resnet50 for Clothing1M, tiny for the others.",
+    f"Network. {recipes.by_dataset('model')}",
 )
 _WEIGHTS = flags.DEFINE_string(
     "weights",
@@ -71,24 +72,42 @@ _BALANCED = flags.DEFINE_bool(
     False,
     "Train on as many examples of each noisy class, those of the rarest one.",
 )
-_EPOCHS = flags.DEFINE_integer("epochs", None, "Epochs.", 1)
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", None, "Images a batch.", 1)
+_EPOCHS = flags.DEFINE_integer(
+    "epochs", None, f"Epochs. {recipes.by_dataset('epochs')}", 1
+)
+_BATCH_SIZE = flags.DEFINE_integer(
+    "batch_size", None, f"Images a batch. {recipes.by_dataset('batch_size')}", 1
+)
 _LEARNING_RATE = flags.DEFINE_float(
-    "learning_rate", None, "Learning rate at first."
+    "learning_rate",
+    None,
+    f"Learning rate at first. {recipes.by_dataset('learning_rate')}",
 )
 _DECAY_EPOCHS = flags.DEFINE_list(
     "decay_epochs",
     None,
-    "Epochs after which the learning rate is divided by 10, comma-separated.",
+    "Epochs after which the learning rate is divided by 10, comma-separated. "
+    + recipes.by_dataset("decay_epochs"),
 )
 _MOMENTUM = flags.DEFINE_float("momentum", 0.9, "Momentum of SGD.")
 _WEIGHT_DECAY = flags.DEFINE_float(
-    "weight_decay", None, "Weight decay of SGD.", 0.0
+    "weight_decay",
+    None,
+    f"Weight decay of SGD. {recipes.by_dataset('weight_decay')}",
+    0.0,
 )
 _RESIZE = flags.DEFINE_integer(
-    "resize", None, "Length of the shorter side before cropping, in pixels."
+    "resize",
+    None,
+    "Length of the shorter side before cropping, in pixels. "
+    + recipes.by_dataset("resize"),
 )
-_CROP = flags.DEFINE_integer("crop", None, "Sides of the crop, in pixels.", 1)
+_CROP = flags.DEFINE_integer(
+    "crop",
+    None,
+    f"Sides of the crop, in pixels. {recipes.by_dataset('crop')}",
+    1,
+)
 _MIXED_PRECISION = flags.DEFINE_enum(
     "mixed_precision",
     None,
@@ -105,27 +124,6 @@ _DIRECTORY = flags.DEFINE_string(
 )
 program.positive(_LEARNING_RATE)
 
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """How a network is trained; each flag of the same name changes it."""
-
-    model: str
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    decay_epochs: tuple[int, ...]
-    weight_decay: float
-    resize: int
-    crop: int
-
-
-# Clothing1M as in the papers on noisy labels, since Patrini et al. 2017.
-_RECIPES = {
-    "clothing1m": Recipe("resnet50", 10, 64, 1e-3, (5,), 1e-3, 256, 224),
-    "fake": Recipe("tiny", 8, 64, 0.05, (6,), 5e-4, 64, 56),
-    "cifar10_n": Recipe("tiny", 15, 128, 0.05, (8, 12), 5e-4, 32, 32),
-}
 # Images as small as the crop are padded instead, by the usual 4 pixels.
 _CIFAR_PAD = 4
 _CIFAR_LABELS = {
@@ -159,10 +157,10 @@ def main():
 
 
 def chosen_recipe():
-    recipe = _RECIPES["fake" if _FAKE_DATA.value else _DATASET.value]
+    recipe = recipes.RECIPES["fake" if _FAKE_DATA.value else _DATASET.value]
     given = {
         field.name: flags.FLAGS[field.name].value
-        for field in dataclasses.fields(Recipe)
+        for field in dataclasses.fields(recipes.Recipe)
         if flags.FLAGS[field.name].value is not None
     }
     if "decay_epochs" in given:
@@ -206,6 +204,7 @@ def check_flags(recipe):
 
 def run(recipe, labels):
     # Imported after the flags are checked: a wrong flag is told at once.
+    program.import_quietly("keras_arl", "tensorflow")
     import keras
     import noisy_training
     import tensorflow as tf

@@ -1,9 +1,10 @@
-"""Draws robust losses and their slopes: how hard each prediction pulls.
+"""Draws robust losses and their slopes: the gradient that each prediction gets.
 
     python examples/plot_losses.py
 
-Writes one picture. --losses takes the names of `keras_arl.losses.names()`, two
-of them joined by "+", and paths of loss files that a search wrote.
+Writes results/losses.png. --losses takes the names of
+`keras_arl.losses.names()`, two of them joined by "+", and paths of loss files
+that a search wrote.
 """
 
 import pathlib
@@ -27,12 +28,15 @@ _NUM_CLASSES = flags.DEFINE_integer(
     "num_classes", 10, "Number of classes.", lower_bound=2
 )
 _OUTPUT = flags.DEFINE_string(
-    "output", "losses.png", "The picture to write; its ending says the format."
+    "output",
+    "results/losses.png",
+    "The picture to write; its ending says the format.",
 )
 
 
 def main():
     # Here, so that a wrong flag is told at once.
+    program.import_quietly("keras_arl")
     from keras_arl import analysis
 
     if not _LOSSES.value:

@@ -4,9 +4,11 @@ Bounds of a flag are arguments of absl's `flags.DEFINE_integer`; what is left to
 check here is a positive number.
 """
 
+import importlib
 import os
 import pathlib
 import sys
+import tempfile
 
 from absl import app
 from absl import flags
@@ -36,6 +38,31 @@ def start(main, stopped="Stopped."):
             fail(str(error))
 
     app.run(checked, flags_parser=_parse)
+
+
+def import_quietly(*names):
+    """Imports modules, and shows what they print only if that fails.
+
+    TensorFlow 2.21 prints lines about missing CUDA drivers while it is
+    imported, whatever `TF_CPP_MIN_LOG_LEVEL` says, past Python's `sys.stderr`.
+
+    Args:
+        *names: Names of modules.
+    """
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as held_back:
+        os.dup2(held_back.fileno(), 2)
+        try:
+            for name in names:
+                importlib.import_module(name)
+        except BaseException:
+            held_back.seek(0)
+            os.write(stderr, held_back.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 def fail(message):

@@ -198,6 +198,7 @@ def check_flags():
 
 def run(command):
     # Imported after the flags are checked: a wrong flag is told at once.
+    program.import_quietly("keras_arl")
     import keras_arl
 
     silence()

@@ -30,6 +30,7 @@ _BATCH = 64
 
 
 def main():
+    program.import_quietly("tensorflow")
     passes = {"decoding alone": decoding(), "pipeline": pipeline()}
     for dataset in passes.values():
         consume(dataset)

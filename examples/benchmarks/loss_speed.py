@@ -45,6 +45,7 @@ def main():
         program.fail(
             f"--classes must be integers of at least 2, not {_CLASSES.value}"
         )
+    program.import_quietly("keras_arl")
     import keras
 
     from keras_arl import evaluation

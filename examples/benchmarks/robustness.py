@@ -108,6 +108,7 @@ _PROBLEM = ("dataset", "noise", "noise_rate", "network")
 
 
 def main():
+    program.import_quietly("keras_arl")
     names, problems = chosen_losses(), chosen_problems()
     rows = run(problems, names)
     published = [row for row in rows if row["method"] in names]

@@ -97,6 +97,7 @@ def main():
         counts = []
     if not counts or min(counts) < 1:
         program.fail(f"--workers must be positive integers: {_WORKERS.value}")
+    program.import_quietly("keras_arl")
     print(f"{os.cpu_count()} cores ({platform.machine()})\n")
     print("engine     workers  trial s  trials  trials/s  of ideal  driver ms")
     rows = []
