@@ -1,6 +1,5 @@
 """The job of a search, evaluated: the one function that workers call."""
 
-import itertools
 import math
 import threading
 import traceback
@@ -10,6 +9,7 @@ import keras_tuner
 import numpy as np
 
 from keras_arl.analysis import is_trainable
+from keras_arl.losses import CrossEntropy
 from keras_arl.search import time_limit
 from keras_arl.search.job import Result
 from keras_arl.training import TrainingDivergedError
@@ -90,14 +90,20 @@ class Evaluator(Kept):
 
     def _together(self, task, candidates):
         losses = [self._loss(each, task) for each in candidates]
-        teaches = [is_trainable(loss, task.num_classes) for loss in losses]
+        teaches = [self._teaches(loss, task) for loss in losses]
+        # Two programs, so that the candidates are trained as without it.
+        kinds = [candidate is None for candidate in candidates]
+        to_train = {kind: [] for kind in kinds}
+        for kind, loss, each in zip(kinds, losses, teaches, strict=True):
+            to_train[kind] += [loss] if each else []
         # Here, so that what it raises is met where the task is made.
-        outcomes = self._trainer.evaluate_all(
-            task, list(itertools.compress(losses, teaches)), self._last_epochs
-        )
+        outcomes = {
+            kind: self._trainer.evaluate_all(task, chosen, self._last_epochs)
+            for kind, chosen in to_train.items()
+        }
         return (
-            _result(next(outcomes)) if each else Result(0.0, NOT_TRAINED)
-            for each in teaches
+            _result(next(outcomes[kind])) if each else Result(0.0, NOT_TRAINED)
+            for kind, each in zip(kinds, teaches, strict=True)
         )
 
     def _one(self, seed, vector):
@@ -115,11 +121,18 @@ class Evaluator(Kept):
     def _train(self, seed, vector):
         task = self._task_of(seed)
         loss = self._loss(vector, task)
-        if not is_trainable(loss, task.num_classes):
+        if not self._teaches(loss, task):
             return Result(0.0, NOT_TRAINED)
         return _result(self._trainer.evaluate(task, loss, self._last_epochs))
 
+    def _teaches(self, loss, task):
+        return isinstance(loss, CrossEntropy) or is_trainable(
+            loss, task.num_classes
+        )
+
     def _loss(self, vector, task):
+        if vector is None:
+            return CrossEntropy(from_logits=task.from_logits)
         return self._space.to_loss(vector, from_logits=task.from_logits)
 
     def _task_of(self, seed):

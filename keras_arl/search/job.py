@@ -9,13 +9,14 @@ class Job:
 
     Args:
         task_seed: Seed of the task.
-        candidates: A tuple of vectors, each of which is a candidate loss.
-        positions: Position of each candidate's trial in the generation.
+        candidates: A tuple of vectors, each of which is a candidate loss, or
+            `None` for cross-entropy, the baseline.
+        positions: Position of each one's training in the generation.
         num_lost: How often a worker was lost with the job.
     """
 
     task_seed: int
-    candidates: tuple[tuple[float, ...], ...]
+    candidates: tuple[tuple[float, ...] | None, ...]
     positions: tuple[int, ...]
     num_lost: int = 0
 
@@ -58,29 +59,25 @@ class Result:
     raised: bool = False
 
 
-def jobs_of(generation, done):
+def jobs_of(generation, positions):
     """The jobs of a generation, one for each task.
 
     Args:
         generation: A `Generation`.
-        done: Positions of the trials that have ended.
+        positions: Positions of the trainings to do, in order.
 
     Returns:
-        A list of jobs without those trials.
+        A list of jobs.
     """
-    num_tasks = len(generation.task_seeds)
-    jobs = []
-    for task, seed in enumerate(generation.task_seeds):
-        chosen = [
-            (position, tuple(candidate))
-            for candidate, position in zip(
-                generation.candidates,
-                range(task, generation.size, num_tasks),
-                strict=True,
-            )
-            if position not in done
-        ]
-        if chosen:
-            positions, candidates = zip(*chosen, strict=True)
-            jobs.append(Job(seed, candidates, positions))
-    return jobs
+    by_task = {}
+    for position in positions:
+        task = position % len(generation.task_seeds)
+        by_task.setdefault(task, []).append(position)
+    return [
+        Job(
+            generation.task_seeds[task],
+            tuple(generation.candidate(position) for position in chosen),
+            tuple(chosen),
+        )
+        for task, chosen in sorted(by_task.items())
+    ]

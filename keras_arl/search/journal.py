@@ -2,7 +2,8 @@
 
 Both files are text for people to read. `search.json` holds the settings.
 `results.jsonl` holds, for each generation, a line of its candidates and task
-seeds and then a line for each result, as they came. The file and each line end
+seeds and then a line for each result, as they came; one without the number of a
+trial is of the baseline, cross-entropy on the task. The file and each line end
 with a checksum, and are on the disk before the search goes on.
 """
 
@@ -15,9 +16,10 @@ from keras_arl.search.job import Result
 
 SETTINGS_FILE = "search.json"
 RESULTS_FILE = "results.jsonl"
-VERSION = 6
+VERSION = 7
 _FIELDS = {
-    "trial": int,
+    "trial": (int, type(None)),
+    "task_seed": int,
     "score": (float, type(None)),
     "message": str,
     "raised": bool,
@@ -96,9 +98,7 @@ class Journal:
             OSError: If they cannot be written. The file is then as before.
         """
         lines = [
-            durable.seal(
-                {"trial": generation.first_trial + position, **vars(result)}
-            )
+            durable.seal({**_place(generation, position), **vars(result)})
             for position, result in results.items()
         ]
         is_new = self._begun != _key(generation)
@@ -115,7 +115,7 @@ class Journal:
         """Leaves out the last generation, which is to be run again."""
         self._begun, self._end = None, self._head
 
-    def replay(self, schedule):
+    def replay(self, schedule, has_baseline):
         """Tells a new `Schedule` of the results in the directory.
 
         A last line that was not written to its end is left out: that trial has
@@ -123,6 +123,7 @@ class Journal:
 
         Args:
             schedule: A `Schedule`.
+            has_baseline: Whether each task has a result of the baseline.
 
         Yields:
             A pair for each generation that was begun: the `Generation`, and a
@@ -141,7 +142,8 @@ class Journal:
         for head in lines:
             generation = schedule.ask()
             self._check_head(head, generation)
-            of_results = list(itertools.islice(lines, generation.size))
+            size = generation.size + has_baseline * len(generation.task_seeds)
+            of_results = list(itertools.islice(lines, size))
             self._begun, self._head = _key(generation), self._end
             self._end += sum(len(line) + 1 for line in (head, *of_results))
             yield generation, self._read(of_results, generation)
@@ -157,13 +159,18 @@ class Journal:
 
     def _read(self, lines, generation):
         results = {}
+        # By the numbers of trial and task: no line fits another generation.
+        positions = {
+            tuple(_place(generation, position).values()): position
+            for position in range(generation.baselines.start, generation.size)
+        }
         for line in lines:
             fields = durable.parse_sealed(line, self._results)
             if not _fits(fields):
                 raise durable.damaged(self._results, f"it holds {fields}")
-            # By its number in the search: no line fits another generation.
-            position = fields.pop("trial") - generation.first_trial
-            if not 0 <= position < generation.size or position in results:
+            place = fields.pop("trial"), fields.pop("task_seed")
+            position = positions.get(place)
+            if position is None or position in results:
                 raise durable.damaged(self._results, "a line is out of place")
             results[position] = Result(**fields)
         return results
@@ -171,6 +178,15 @@ class Journal:
 
 def _key(generation):
     return generation.phase, generation.number
+
+
+def _place(generation, position):
+    return {
+        "trial": None if position < 0 else generation.first_trial + position,
+        "task_seed": generation.task_seeds[
+            position % len(generation.task_seeds)
+        ],
+    }
 
 
 def _head_of(generation):

@@ -165,6 +165,9 @@ class CMAESOracle(TrialOracle):
         self.trial_timeout = trial_timeout
         self.space = TaylorSpace(self.order, self.class_aware)
         self.x0 = self.space.starting_point(x0)
+        # Whether each task is trained on with cross-entropy, too. `LossTuner`
+        # has it so; the tuners of Keras Tuner know of trials alone.
+        self.has_baseline = False
         # What else a search that is continued has to share with this one.
         self.further_settings = {}
         self._begin()
@@ -188,6 +191,7 @@ class CMAESOracle(TrialOracle):
             "class_aware": self.class_aware,
             "fitness": self.fitness,
             "objective": self.objective.name,
+            "baseline": self.has_baseline,
         }
 
     def loss(self, hyperparameters, **kwargs):
@@ -215,6 +219,13 @@ class CMAESOracle(TrialOracle):
         return dict(self._results)
 
     @property
+    def missing(self):
+        """Positions in the present generation without a result, a list."""
+        first = self.present.baselines.start if self.has_baseline else 0
+        positions = range(first, self.present.size)
+        return [k for k in positions if k not in self._results]
+
+    @property
     def phase(self):
         """`"search"`, or `"selection"` after the last generation."""
         return self.present.phase
@@ -222,7 +233,7 @@ class CMAESOracle(TrialOracle):
     @property
     def generation(self):
         """Number of generations that are complete."""
-        return self.present.number
+        return self.present.number - 1
 
     @property
     def finished(self):
@@ -261,21 +272,31 @@ class CMAESOracle(TrialOracle):
             raise
 
     def _tell_if_whole(self):
-        if len(self._results) < self.present.size:
+        if self.missing:
             return
+        baselines = None
+        if self.has_baseline:
+            baselines = [self._results[k] for k in self.present.baselines]
         in_order = [self._results[k] for k in range(self.present.size)]
-        self._schedule.tell(in_order)
+        self._schedule.tell(in_order, baselines)
         if not self._schedule.finished:
             self._begin_generation()
 
     def history(self):
-        """Fitness by generation.
+        """Fitness by generation, relative to cross-entropy.
+
+        Generations have different tasks, so that their scores cannot be
+        compared; the differences to cross-entropy on the same tasks can.
 
         Returns:
             A list of dictionaries, one per complete generation: `generation`,
-            `best` and `mean` fitness over the candidates that have one (NaN if
-            none has), `failed` (number of candidates without) and `fitness` by
-            candidate.
+            from 1; `fitness`, for each candidate the mean over the tasks of its
+            score minus cross-entropy's, `None` if a trial failed; their
+            maximum `best` and their mean `mean` (NaN if there is none);
+            `failed`, the number of candidates with a failed trial; and
+            `baseline`, cross-entropy's mean score. Without a baseline (see
+            `LossTuner`) `baseline` is `None` and `fitness` is what CMA-ES is
+            told.
         """
         return self._schedule.history()
 
@@ -285,8 +306,9 @@ class CMAESOracle(TrialOracle):
         Returns:
             A list of dictionaries, best first: `name` (the generation that a
             finalist comes from, or `"mean"`), `score` (mean over the
-            selection's tasks; `None` if a trial failed) and `vector`
-            (coefficients, then centre).
+            selection's tasks; `None` if a trial failed), `gain` (mean
+            difference to cross-entropy's scores there, `None` without a
+            baseline) and `vector` (coefficients, then centre).
 
         Raises:
             RuntimeError: If the search is not finished.
@@ -344,7 +366,9 @@ class CMAESOracle(TrialOracle):
             self.seed = saved.get("seed")
         check_same_settings(saved, {**self.settings(), **self.further_settings})
         self._begin()
-        for _, results in self._journal.replay(self._schedule):
+        for _, results in self._journal.replay(
+            self._schedule, self.has_baseline
+        ):
             self._take(results)
             try:
                 self._tell_if_whole()

@@ -7,62 +7,82 @@ import numpy as np
 class SearchProgress:
     """One Keras progress bar per generation, and one for the selection.
 
-    It shows the best and the mean fitness of the candidates so far; a failed
-    trial counts as 0. A line tells of each trial that raised an exception.
+    It shows the best and the mean fitness of the candidates so far, each minus
+    cross-entropy's on the same tasks; a failed trial counts as 0. A line tells
+    of each training that raised an exception.
 
     Args:
         num_generations: Number of generations of the search.
+        has_baseline: Whether cross-entropy is trained, too. Without it fitness
+            is shown as it is.
     """
 
-    def __init__(self, num_generations):
+    def __init__(self, num_generations, has_baseline):
         self._num_generations = num_generations
+        self._has_baseline = has_baseline
+        suffix = " minus CE" if has_baseline else ""
+        self._names = [f"best{suffix}", f"mean{suffix}"]
 
     def begin(self, generation, results):
         """Begins a generation.
 
         Args:
             generation: The `Generation`.
-            results: Those of its trials that have ended before, a dictionary
-                from position to `Result`.
+            results: Those of its trainings that have ended before, a
+                dictionary from position to `Result`.
         """
         if generation.phase == "search":
-            print(f"Generation {generation.number + 1}/{self._num_generations}")
+            print(f"Generation {generation.number}/{self._num_generations}")
         else:
             print("Selection on fresh tasks")
-        self._num_tasks = len(generation.task_seeds)
-        self._first_trial = generation.first_trial
+        self._generation = generation
         self._bar = keras.utils.Progbar(
             generation.size,
-            stateful_metrics=["best", "mean"],
+            stateful_metrics=self._names,
             unit_name="trial",
         )
-        self._scores = {}
-        self._add(results)
+        self._results = dict(results)
 
     def update(self, results):
         """Shows results that have come, a dictionary as in `begin`."""
         for position, result in results.items():
             if result.raised:
                 reason = result.message.strip().rpartition("\n")[2]
-                number = self._first_trial + position
-                print(f"\nTrial {number} failed: {reason}")
-        self._add(results)
-        done = sum(len(scores) for scores in self._scores.values())
-        fitness = [np.mean(scores) for scores in self._scores.values()]
+                number = self._generation.first_trial + position
+                which = f"Trial {number}" if position >= 0 else "Cross-entropy"
+                print(f"\n{which} failed: {reason}")
+        self._results.update(results)
+        done = sum(position >= 0 for position in self._results)
+        fitness = self._fitness()
+        values = [max(fitness), np.mean(fitness)] if fitness else []
         self._bar.update(
             done,
-            values=[("best", max(fitness)), ("mean", np.mean(fitness))],
-            finalize=done == self._bar.target,
+            values=list(zip(self._names, values, strict=False)),
+            finalize=len(self._results) == self._num_trainings(),
         )
 
     def tell(self, line):
         """Shows a line of text."""
         print(f"\n{line}")
 
-    def _add(self, results):
-        for position, result in results.items():
-            candidate = position // self._num_tasks
-            self._scores.setdefault(candidate, []).append(result.score or 0.0)
+    def _num_trainings(self):
+        num_tasks = len(self._generation.task_seeds)
+        return self._generation.size + self._has_baseline * num_tasks
+
+    def _fitness(self):
+        """Of each candidate, over its tasks whose baseline is known."""
+        num_tasks = len(self._generation.task_seeds)
+        differences = {}
+        for position, result in self._results.items():
+            candidate, task = divmod(position, num_tasks)
+            baseline = 0.0
+            if self._has_baseline:
+                of_task = self._results.get(task - num_tasks)
+                baseline = of_task and of_task.score
+            if candidate >= 0 and baseline is not None:
+                difference = (result.score or 0.0) - baseline
+                differences.setdefault(candidate, []).append(difference)
+        return [np.mean(each) for each in differences.values()]
 
 
 class NoProgress:

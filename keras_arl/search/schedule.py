@@ -18,11 +18,12 @@ class Generation:
     """Candidates that each meet the same tasks; the finalists are one, too.
 
     A trial is a pair of both; its position in the generation counts tasks
-    first.
+    first. Positions below 0 are those of the baseline, cross-entropy on each
+    task, as if it were candidate -1.
 
     Args:
         phase: `"search"` or `"selection"`.
-        number: Number of generations before.
+        number: Its number, from 1; the selection's follows the last one.
         first_trial: Number of trials in all generations before.
         candidates: Coefficients, then centre, of each candidate. Rounded to
             float32, in which the loss is computed.
@@ -41,6 +42,16 @@ class Generation:
     def size(self):
         """Number of trials."""
         return len(self.candidates) * len(self.task_seeds)
+
+    @property
+    def baselines(self):
+        """Positions of the baseline's trainings, one a task."""
+        return range(-len(self.task_seeds), 0)
+
+    def candidate(self, position):
+        """The candidate of a training, `None` for the baseline."""
+        number = position // len(self.task_seeds)
+        return None if number < 0 else tuple(self.candidates[number])
 
     def hyperparameters(self, position, names):
         """The hyperparameters of a trial, a dictionary.
@@ -65,16 +76,43 @@ class Generation:
         A rank is the share of the other candidates whose score is lower, ties
         counting half: 1 is the best.
         """
-        table = np.array(scores, dtype=object).reshape(
-            len(self.candidates), len(self.task_seeds)
-        )
-        values = np.where(table == None, np.nan, table)  # noqa: E711
-        values = values.astype("float64")
+        values = self._table(scores)
         if self.by_rank:
             values = _shares_beaten(values)
+        return self._means(scores, values)
+
+    def gains(self, scores, baselines):
+        """Mean difference of each candidate's scores to the baseline's.
+
+        Args:
+            scores: Scores of the trials.
+            baselines: Score of the baseline on each task. A task on which it
+                failed, `None`, does not count.
+
+        Returns:
+            A list: `None` for a candidate with a failed trial; NaN where the
+            baseline failed on every task.
+        """
+        baselines = np.array(baselines, dtype="float64")
+        known = np.isfinite(baselines)
+        if not known.any():
+            return self._means(
+                scores, np.full((len(self.candidates), 1), np.nan)
+            )
+        differences = self._table(scores)[:, known] - baselines[known]
+        return self._means(scores, differences)
+
+    def _table(self, scores):
+        """Scores by candidate and task, NaN where a trial failed."""
+        shape = len(self.candidates), len(self.task_seeds)
+        return np.array(scores, dtype="float64").reshape(shape)
+
+    def _means(self, scores, values):
+        """The mean of each candidate's values if all its trials have scores."""
+        failed = np.isnan(self._table(scores)).any(axis=1)
         return [
-            None if None in row else float(np.mean(fitness))
-            for row, fitness in zip(table, values, strict=True)
+            None if has_failed else float(np.mean(row))
+            for has_failed, row in zip(failed, values, strict=True)
         ]
 
 
@@ -108,8 +146,10 @@ class Schedule:
             settings["popsize"],
             seed=[0, settings["seed"]],
         )
-        # Fitness of each generation told, candidate by candidate.
+        # Fitness of each generation told, candidate by candidate; and what
+        # people are shown of it.
         self._fitness = []
+        self._history = []
         self._asked = [self._cmaes.ask()]
         self._num_trials = 0
         self._selected = None
@@ -124,20 +164,30 @@ class Schedule:
         """Whether the selection has been told."""
         return self._selected is not None
 
-    def tell(self, results):
+    def tell(self, results, baselines=None):
         """Ends the present generation.
 
         Args:
             results: A `Result` for each of its trials, in their order.
+            baselines: A `Result` of the baseline for each of its tasks, of
+                which CMA-ES is not told. Defaults to `None`: there is none.
 
         Raises:
             NoFitnessError: If no candidate has a fitness and an exception is
                 a reason. The generation then is as if it was not told.
         """
         generation = self._generation
-        fitness = generation.fitness([result.score for result in results])
+        scores = [result.score for result in results]
+        fitness = generation.fitness(scores)
+        baseline, gains = None, fitness
+        if baselines is not None:
+            of_tasks = [result.score for result in baselines]
+            gains = generation.gains(scores, of_tasks)
+            baseline = _mean(score for score in of_tasks if score is not None)
         if generation.phase == SELECTION:
-            self._selected = fitness
+            if baselines is None:
+                gains = [None] * len(fitness)
+            self._selected = list(zip(fitness, gains, strict=True))
             return
         # Divergence alone stops nothing: other candidates and tasks come.
         raised = next((r.message for r in results if r.raised), None)
@@ -149,33 +199,32 @@ class Schedule:
         self._num_trials += generation.size
         self._cmaes.tell(self._asked[-1], fitness)
         self._fitness.append(fitness)
+        valid = [gain for gain in gains if gain is not None]
+        self._history.append(
+            {
+                "generation": generation.number,
+                "best": max(valid, default=math.nan),
+                "mean": _mean(valid),
+                "failed": fitness.count(None),
+                "fitness": gains,
+                "baseline": baseline,
+            }
+        )
         self._asked.append(self._cmaes.ask())
         self._generation = self._next()
 
     def history(self):
         """As `CMAESOracle.history`."""
-        rows = []
-        for number, fitness in enumerate(self._fitness):
-            valid = [value for value in fitness if value is not None]
-            rows.append(
-                {
-                    "generation": number,
-                    "best": max(valid, default=math.nan),
-                    "mean": float(np.mean(valid)) if valid else math.nan,
-                    "failed": fitness.count(None),
-                    "fitness": fitness,
-                }
-            )
-        return rows
+        return [dict(row) for row in self._history]
 
     def selection(self):
         """As `CMAESOracle.selection`, of a finished search."""
         told = len(self._fitness)
         first = max(told - self._settings["finalists"], 0)
-        names = [*(f"generation {k}" for k in range(first, told)), "mean"]
+        names = [*(f"generation {k + 1}" for k in range(first, told)), "mean"]
         rows = [
-            {"name": name, "score": score, "vector": vector}
-            for name, score, vector in zip(
+            {"name": name, "score": score, "gain": gain, "vector": vector}
+            for name, (score, gain), vector in zip(
                 names, self._selected, self._generation.candidates, strict=True
             )
         ]
@@ -193,7 +242,7 @@ class Schedule:
             vectors = [*self._winners(), self._cmaes.mean]
         return Generation(
             phase=phase,
-            number=told,
+            number=told + 1,
             first_trial=self._num_trials,
             candidates=[np.float32(vector).tolist() for vector in vectors],
             task_seeds=[
@@ -216,6 +265,11 @@ class Schedule:
         )
         # Below 2^31, as TensorFlow's seeds have to be.
         return int(sequence.generate_state(1)[0] >> 1)
+
+
+def _mean(values):
+    values = list(values)
+    return float(np.mean(values)) if values else math.nan
 
 
 def _rank(fitness):

@@ -21,6 +21,8 @@ class TrialOracle(keras_tuner.Oracle):
     def _forget_trials(self):
         """Begins without any trial."""
         self.trials, self.start_order, self.end_order = {}, [], []
+        # Score of the baseline, `None` if it failed, by the task's seed.
+        self.baselines = {}
         self._begin_generation()
 
     def _begin_generation(self):
@@ -32,6 +34,8 @@ class TrialOracle(keras_tuner.Oracle):
 
     def _forget_generation(self):
         for position in self._results:
+            if position < 0:
+                continue
             trial_id = self._trial_id(position)
             del self.trials[trial_id]
             self.start_order.remove(trial_id)
@@ -41,6 +45,10 @@ class TrialOracle(keras_tuner.Oracle):
     def _take(self, results):
         for position, result in results.items():
             self._results[position] = result
+            if position < 0:
+                seed = self.present.task_seeds[position]
+                self.baselines[seed] = result.score
+                continue
             trial = self._new_trial(position)
             trial.score = result.score
             trial.message = result.message or None

@@ -32,6 +32,12 @@ class LossTuner(keras_tuner.Tuner):
     with the reason in the message, which ranks the candidate behind all others;
     the search goes on.
 
+    Each task is also trained on once with cross-entropy. Generations have
+    different tasks, so that only the difference to cross-entropy on the same
+    tasks tells whether a search advances: it is what the progress bar,
+    `CMAESOracle.history()` and the pictures show. The search does not depend on
+    it.
+
     No model is saved. A search started again with the same arguments on the
     same directory continues where it stopped, within a generation too, also
     after it was killed. One process at a time searches in a directory.
@@ -54,6 +60,8 @@ class LossTuner(keras_tuner.Tuner):
         project_name: Folder in `directory`. Defaults to `"loss_search"`.
         overwrite: Whether to begin anew instead of continuing. Defaults to
             `False`.
+        baseline: Whether each task is trained on with cross-entropy, too, at
+            the cost of one training a task. Defaults to `True`.
         job_timeout: Seconds without any answer from workers after which their
             jobs are given to others, where the oracle has no `trial_timeout`.
             Defaults to `3600`.
@@ -104,6 +112,7 @@ class LossTuner(keras_tuner.Tuner):
         directory=None,
         project_name="loss_search",
         overwrite=False,
+        baseline=True,
         job_timeout=3600.0,
     ):
         if not isinstance(oracle, CMAESOracle):
@@ -123,6 +132,7 @@ class LossTuner(keras_tuner.Tuner):
         self._job_timeout = checks.check_positive("job_timeout", job_timeout)
         # Keras Tuner prints a table per trial; here is a progress bar.
         oracle.verbose = 0
+        oracle.has_baseline = bool(baseline)
         oracle.further_settings = {
             "last_epochs": self.last_epochs,
             "tasks": describe(tasks),
@@ -146,7 +156,8 @@ class LossTuner(keras_tuner.Tuner):
 
         Args:
             verbose: `1` for a progress bar per generation with the best and
-                the mean fitness, `0` for silence. Defaults to `1`.
+                the mean fitness, minus cross-entropy's, `0` for silence.
+                Defaults to `1`.
             executor: Who evaluates: `None` for this process; an integer for so
                 many processes on this machine, which import the program, so
                 that `search` has to be called under
@@ -178,7 +189,9 @@ class LossTuner(keras_tuner.Tuner):
     def _search(self, verbose, executor):
         oracle = self.oracle
         progress = (
-            SearchProgress(oracle.generations) if verbose else NoProgress()
+            SearchProgress(oracle.generations, oracle.has_baseline)
+            if verbose
+            else NoProgress()
         )
         evaluator = Evaluator(
             self.tasks,
@@ -198,7 +211,7 @@ class LossTuner(keras_tuner.Tuner):
             while not oracle.finished:
                 generation = oracle.present
                 progress.begin(generation, oracle.results)
-                while jobs := jobs_of(generation, oracle.results):
+                while jobs := jobs_of(generation, oracle.missing):
                     for results in run(jobs):
                         self._record(results, progress)
                     if oracle.present is not generation or oracle.finished:
@@ -233,8 +246,9 @@ class LossTuner(keras_tuner.Tuner):
         Returns:
             A list of dictionaries, one per trial that has ended, in the order
             of the trials: `trial_id`, the hyperparameters (see
-            `CMAESOracle`), `status`, `score` (`None` if it failed) and
-            `message`.
+            `CMAESOracle`), `status`, `score` (`None` if it failed),
+            `cross_entropy` (the score of cross-entropy on the same task,
+            `None` if there is none) and `message`.
         """
         return [
             {
@@ -242,6 +256,9 @@ class LossTuner(keras_tuner.Tuner):
                 **trial.hyperparameters.values,
                 "status": trial.status,
                 "score": trial.score,
+                "cross_entropy": self.oracle.baselines.get(
+                    trial.hyperparameters.values["task_seed"]
+                ),
                 "message": trial.message or "",
             }
             for trial_id, trial in sorted(self.oracle.trials.items())

@@ -10,6 +10,7 @@ import pytest
 
 from keras_arl.search import CMAESOracle
 from keras_arl.search.schedule import Generation
+from tests.search.toy import BASELINE
 from tests.search.toy import SPACE
 from tests.search.toy import outcome
 from tests.search.toy import target
@@ -76,7 +77,8 @@ def test_candidates_of_a_generation_meet_the_same_tasks(whole):
 
 def test_fitness_is_the_mean_over_the_tasks(whole):
     rows = whole.results()
-    for number, told in enumerate(whole.oracle.history()):
+    for number, told in enumerate(whole.oracle.history(), start=1):
+        assert (told["generation"], told["baseline"]) == (number, BASELINE)
         for candidate in range(4):
             scores = [
                 row["score"]
@@ -85,7 +87,9 @@ def test_fitness_is_the_mean_over_the_tasks(whole):
                 == ("search", number, candidate)
             ]
             assert len(scores) == 2
-            assert told["fitness"][candidate] == pytest.approx(np.mean(scores))
+            assert told["fitness"][candidate] == pytest.approx(
+                np.mean(scores) - BASELINE
+            )
         assert told["best"] == max(told["fitness"])
         assert told["mean"] == pytest.approx(np.mean(told["fitness"]))
 
@@ -177,7 +181,7 @@ def test_a_generation_without_a_fitness_stops_and_is_repeated(tmp_path, tasks):
 
     broken = toy(tmp_path / "part", fails=fails, **settings)
     with pytest.raises(
-        RuntimeError, match=rf"(?s)Every candidate of generation 1.*boom {size}"
+        RuntimeError, match=rf"(?s)Every candidate of generation 2.*boom {size}"
     ):
         broken.search(verbose=0)
     assert len(broken.results()) == size
@@ -228,7 +232,7 @@ def test_selection_takes_the_best_on_fresh_tasks(tmp_path):
     tuner.search(verbose=0)
     selection = tuner.oracle.selection()
     assert {row["name"] for row in selection} == {
-        "generation 1", "generation 2", "generation 3", "mean",
+        "generation 2", "generation 3", "generation 4", "mean",
     }  # fmt: skip
     scores = [row["score"] for row in selection]
     assert scores == sorted(scores, reverse=True)
@@ -239,7 +243,7 @@ def test_selection_takes_the_best_on_fresh_tasks(tmp_path):
         means[row["candidate"]].append(row["score"])
     assert max(np.mean(v) for v in means.values()) == pytest.approx(scores[0])
     # Finalists are the best of their generations, not the luckiest of all.
-    for position, number in enumerate((1, 2, 3)):
+    for position, number in enumerate((2, 3, 4)):
         searched = [
             row
             for row in tuner.results()
@@ -263,7 +267,7 @@ def test_fitness_by_rank():
     scores = [10.0, 0.2, 20.0, 0.1, 30.0, 0.1, 0.0, None]
     generation = Generation(
         phase="search",
-        number=0,
+        number=1,
         first_trial=0,
         candidates=[[0.0]] * 4,
         task_seeds=[1, 2],
@@ -280,8 +284,6 @@ def test_fitness_by_rank():
 def test_a_search_by_rank_selects_by_score(tmp_path):
     tuner = toy(tmp_path, fitness="rank", **SETTINGS)
     tuner.search(verbose=0)
-    for row in tuner.oracle.history():
-        assert row["mean"] == pytest.approx(0.5)
     best = tuner.oracle.selection()[0]
     rows = [row for row in tuner.results() if row["phase"] == "selection"]
     assert best["score"] == pytest.approx(
@@ -339,8 +341,9 @@ def test_state_is_small_readable_and_holds_no_pickle(whole):
     assert settings.items() >= whole.oracle.settings().items()
     lines = [json.loads(line) for line in texts["results.jsonl"].splitlines()]
     heads = [line for line in lines if "candidates" in line]
-    assert [head["generation"] for head in heads] == [0, 1, 2, 3]
+    assert [head["generation"] for head in heads] == [1, 2, 3, 4]
     rows = whole.results()
     scores = {k["trial"]: k["score"] for k in lines if "trial" in k}
+    assert scores.pop(None) == BASELINE
     assert [scores[k] for k in range(len(rows))] == [r["score"] for r in rows]
     assert heads[1]["candidates"][3][0] == rows[8 + 6]["theta_10"]
