@@ -21,7 +21,6 @@ It writes, into --output:
 
 import contextlib
 import dataclasses
-import math
 import os
 import pathlib
 import shlex
@@ -262,10 +261,13 @@ def run(command):
         runs = f"{len(report)} fresh tasks in all"
     else:
         summary = keras_arl.evaluation.summarise(rows)
-        runs = f"{_RUNS.value} runs (other networks, noise rates and seeds)"
+        runs = (
+            f"{_RUNS.value} run{'s' if _RUNS.value > 1 else ''} (other "
+            "networks, noise rates and seeds)"
+        )
     print(f"\nPercent of the test part, mean ± standard deviation of {runs}:")
     print(keras_arl.evaluation.format_table(summary))
-    print(verdict(summary))
+    print(keras_arl.evaluation.verdict(rows))
     print(f"\nWritten to {output}: " + ", ".join(WRITTEN))
 
 
@@ -344,41 +346,6 @@ WRITTEN = (
     "trials.csv",
     "comparison.csv",
 )
-
-
-def verdict(summary):
-    """Says in words where the found loss is not the best, or diverged."""
-    lines = []
-    task = [
-        key for key in ("dataset", "noise", "noise_rate") if key in summary[0]
-    ]
-    for found in summary:
-        if found["method"] != "found":
-            continue
-        place = " ".join(
-            f"{found[key]:g}" if isinstance(found[key], float) else found[key]
-            for key in task
-        )
-        rivals = [
-            row for row in summary if all(row[k] == found[k] for k in task)
-        ]
-        best = max(rivals, key=_mean)
-        if found["diverged"]:
-            lines.append(
-                f"The found loss diverged in {found['diverged']} of "
-                f"{found['runs']} runs on {place}."
-            )
-        if _mean(best) > _mean(found) > -math.inf:
-            gap = 100 * (best["mean"] - found["mean"])
-            lines.append(
-                f"The found loss is {gap:.1f} points behind "
-                f"{best['method']} on {place}."
-            )
-    return "\n".join(lines) or "The found loss is the best in every column."
-
-
-def _mean(row):
-    return -math.inf if math.isnan(row["mean"]) else row["mean"]
 
 
 def silence():

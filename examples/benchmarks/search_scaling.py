@@ -135,6 +135,7 @@ def time_run(engine, count, seconds):
             oracle,
             no_task,
             trainer=SleepingTrainer(seconds),
+            baseline=False,
             directory=directory,
         )
         if engine == "processes":

@@ -128,7 +128,11 @@ def loss_tuner(family, trials, popsize, jit_compile, vectorize):
             jit_compile=jit_compile, vectorize=vectorize
         )
         tuner = keras_arl.search.LossTuner(
-            oracle, tasks=task, trainer=trainer, directory=directory
+            oracle,
+            tasks=task,
+            trainer=trainer,
+            baseline=False,
+            directory=directory,
         )
         tuner.search(verbose=0)
         results = [row for row in tuner.results() if row["phase"] == "search"]
@@ -163,6 +167,7 @@ def overhead(trials, popsize):
             oracle,
             tasks=lambda seed: task,
             trainer=InstantTrainer(),
+            baseline=False,
             directory=directory,
         )
         tuner.search(verbose=0)

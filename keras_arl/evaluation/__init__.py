@@ -11,6 +11,8 @@ from keras_arl.evaluation.tables import format_rows
 from keras_arl.evaluation.tables import format_table
 from keras_arl.evaluation.tables import summarise
 from keras_arl.evaluation.tables import write_csv
+from keras_arl.evaluation.verdict import paired_difference
+from keras_arl.evaluation.verdict import verdict
 
 __all__ = [
     "SeededTask",
@@ -19,9 +21,11 @@ __all__ = [
     "format_rows",
     "format_table",
     "fresh_configs",
+    "paired_difference",
     "provenance",
     "rank_methods",
     "report_configs",
     "summarise",
+    "verdict",
     "write_csv",
 ]

@@ -61,8 +61,8 @@ def format_table(summary, spread=True, transpose=False, markdown=False):
 
     Args:
         summary: What `summarise` returns.
-        spread: Whether the standard deviation follows each mean. Defaults to
-            `True`.
+        spread: Whether the standard deviation, where there is one, follows
+            each mean. Defaults to `True`.
         transpose: Whether kinds of tasks have rows, and methods columns.
             Defaults to `False`.
         markdown: Whether the table is one of Markdown. Defaults to `False`.
@@ -161,6 +161,6 @@ def _kind(row):
 
 def _cell(row, spread):
     text = f"{100 * row['mean']:.1f}"
-    if spread:
+    if spread and np.isfinite(row["std"]):
         text += f" ± {100 * row['std']:.1f}"
     return f"{text} ({row['diverged']} diverged)" if row["diverged"] else text

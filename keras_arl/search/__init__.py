@@ -1,7 +1,19 @@
 """The search for losses: CMA-ES as a Keras Tuner oracle, and its tuner."""
 
-from keras_arl.search.fitness_plot import plot_fitness
+from keras_arl.search.callbacks import SearchCallback
+from keras_arl.search.optuna_study import to_optuna
 from keras_arl.search.oracle import CMAESOracle
+from keras_arl.search.pictures import plot_coefficients
+from keras_arl.search.pictures import plot_fitness
+from keras_arl.search.tensorboard import TensorBoard
 from keras_arl.search.tuner import LossTuner
 
-__all__ = ["CMAESOracle", "LossTuner", "plot_fitness"]
+__all__ = [
+    "CMAESOracle",
+    "LossTuner",
+    "SearchCallback",
+    "TensorBoard",
+    "plot_coefficients",
+    "plot_fitness",
+    "to_optuna",
+]

@@ -71,19 +71,24 @@ class TaylorSpace:
             vector: Coefficients, then centre.
             **kwargs: Further arguments of `TaylorLoss`.
         """
+        vector = self.scaled(vector)
+        return TaylorLoss(
+            vector[:-2],
+            center=vector[-2:],
+            order=self.order,
+            class_aware=self.class_aware,
+            **kwargs,
+        )
+
+    def scaled(self, vector):
+        """The coefficients, then the centre, of the loss of a vector."""
         theta, center = vector[:-2], vector[-2:]
         steepest = polynomial.steepest_pull(
             theta, center, self.order, self.class_aware
         )
         if steepest > 0:
             theta = [value / steepest for value in theta]
-        return TaylorLoss(
-            theta,
-            center=center,
-            order=self.order,
-            class_aware=self.class_aware,
-            **kwargs,
-        )
+        return [*theta, *center]
 
 
 # Coefficients theta_ij as functions of i and j, and the centre. "ce" is the

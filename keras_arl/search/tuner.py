@@ -9,6 +9,7 @@ import keras
 import keras_tuner
 
 from keras_arl import checks
+from keras_arl.search.candidates import candidates_of
 from keras_arl.search.evaluate import Evaluator
 from keras_arl.search.executors import ensure_executor
 from keras_arl.search.identity import describe
@@ -148,7 +149,9 @@ class LossTuner(keras_tuner.Tuner):
                 overwrite=overwrite,
             )
 
-    def search(self, verbose=1, executor=None, **kwargs):  # noqa: D417
+    def search(  # noqa: D417
+        self, verbose=1, executor=None, callbacks=(), **kwargs
+    ):
         """Runs the search, or the rest of it.
 
         One seed finds one loss, whatever the executor, as long as a training
@@ -164,6 +167,7 @@ class LossTuner(keras_tuner.Tuner):
                 `if __name__ == "__main__":`; a `dask.distributed.Client`; or
                 any object with the `submit` of `concurrent.futures.Executor`.
                 Defaults to `None`.
+            callbacks: Sequence of `SearchCallback`, such as `TensorBoard`.
 
         Raises:
             RuntimeError: If no candidate of a generation can be scored, by
@@ -176,7 +180,7 @@ class LossTuner(keras_tuner.Tuner):
         if kwargs or not isinstance(verbose, int):
             raise TypeError(
                 "`search` takes no data: each task of `tasks` has its own. "
-                "Its arguments are `verbose` and `executor`."
+                "Its arguments are `verbose`, `executor` and `callbacks`."
             )
         with self._lock():
             # What another process may have added.
@@ -184,9 +188,13 @@ class LossTuner(keras_tuner.Tuner):
                 self.reload()
             self.save()
             if not self.oracle.finished:
-                self._search(verbose, executor)
+                for callback in callbacks:
+                    callback.on_search_begin(self)
+                self._search(verbose, executor, callbacks)
+                for callback in callbacks:
+                    callback.on_search_end(self)
 
-    def _search(self, verbose, executor):
+    def _search(self, verbose, executor, callbacks):
         oracle = self.oracle
         progress = (
             SearchProgress(oracle.generations, oracle.has_baseline)
@@ -213,18 +221,25 @@ class LossTuner(keras_tuner.Tuner):
                 progress.begin(generation, oracle.results)
                 while jobs := jobs_of(generation, oracle.missing):
                     for results in run(jobs):
-                        self._record(results, progress)
+                        self._record(results, progress, callbacks)
                     if oracle.present is not generation or oracle.finished:
                         break
 
-    def _record(self, results, progress):
+    def _record(self, results, progress, callbacks):
+        oracle = self.oracle
         ended = {
             position: result
             for position, result in results.items()
-            if not self.oracle.needs_another_run(position, result)
+            if not oracle.needs_another_run(position, result)
         }
         progress.update(ended)
-        self.oracle.record(ended)
+        num_ended, num_generations = len(oracle.end_order), oracle.generation
+        oracle.record(ended)
+        for callback in callbacks:
+            for trial_id in oracle.end_order[num_ended:]:
+                callback.on_trial_end(self, self._row(trial_id))
+            if oracle.generation > num_generations:
+                callback.on_generation_end(self, oracle.history()[-1])
 
     def best_loss(self, **kwargs):
         """The loss that the search found.
@@ -250,19 +265,38 @@ class LossTuner(keras_tuner.Tuner):
             `cross_entropy` (the score of cross-entropy on the same task,
             `None` if there is none) and `message`.
         """
-        return [
-            {
-                "trial_id": trial_id,
-                **trial.hyperparameters.values,
-                "status": trial.status,
-                "score": trial.score,
-                "cross_entropy": self.oracle.baselines.get(
-                    trial.hyperparameters.values["task_seed"]
-                ),
-                "message": trial.message or "",
-            }
-            for trial_id, trial in sorted(self.oracle.trials.items())
-        ]
+        return [self._row(trial_id) for trial_id in sorted(self.oracle.trials)]
+
+    def _row(self, trial_id):
+        trial = self.oracle.trials[trial_id]
+        values = trial.hyperparameters.values
+        return {
+            "trial_id": trial_id,
+            **values,
+            "status": trial.status,
+            "score": trial.score,
+            "cross_entropy": self.oracle.baselines.get(values["task_seed"]),
+            "message": trial.message or "",
+        }
+
+    def candidates(self):
+        """All candidates whose trials have ended, as a table.
+
+        Returns:
+            A list of dictionaries, one per candidate, in the order of the
+            trials: `phase`, `generation` and `candidate` (see `CMAESOracle`);
+            the coefficients `theta_ij` as they are trained with, and the centre
+            `center_p`, `center_y`; `scores` and `cross_entropy`, lists of its
+            scores and of cross-entropy's on its tasks, `None` where a training
+            failed; `score`, the mean score, `None` if a trial failed; and
+            `gain`, the mean difference to cross-entropy's scores, `None` also
+            where there are none.
+        """
+        sizes = {
+            "search": self.oracle.tasks_per_generation,
+            "selection": self.oracle.selection_tasks,
+        }
+        return candidates_of(self.results(), self.oracle.space, sizes)
 
     def write_results(self, path):
         """Writes `results()` as a CSV file with a header.

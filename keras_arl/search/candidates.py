@@ -1,0 +1,54 @@
+"""The candidates of a search as a table, of that of its trials."""
+
+import numpy as np
+
+
+def candidates_of(rows, space, sizes):
+    """The table that `LossTuner.candidates` returns.
+
+    Args:
+        rows: What `LossTuner.results` returns.
+        space: The `TaylorSpace` of the search.
+        sizes: Number of tasks of a candidate, a dictionary by phase.
+    """
+    groups = {}
+    for row in rows:
+        key = row["phase"], row["generation"], row["candidate"]
+        groups.setdefault(key, []).append(row)
+    return [
+        _candidate(group, space)
+        for (phase, *_), group in groups.items()
+        if len(group) == sizes[phase]
+    ]
+
+
+def best_by_generation(candidates):
+    """The candidate with the highest score of each generation, a list."""
+    best = {}
+    for row in candidates:
+        if row["phase"] != "search" or row["score"] is None:
+            continue
+        present = best.setdefault(row["generation"], row)
+        if row["score"] > present["score"]:
+            best[row["generation"]] = row
+    return list(best.values())
+
+
+def _candidate(rows, space):
+    vector = space.scaled([rows[0][name] for name in space.names])
+    scores = [row["score"] for row in rows]
+    baselines = [row["cross_entropy"] for row in rows]
+    has_failed = None in scores
+    gains = [
+        score - baseline
+        for score, baseline in zip(scores, baselines, strict=True)
+        if not has_failed and baseline is not None
+    ]
+    return {
+        **{key: rows[0][key] for key in ("phase", "generation", "candidate")},
+        **dict(zip(space.names, vector, strict=True)),
+        "scores": scores,
+        "cross_entropy": baselines,
+        "score": None if has_failed else float(np.mean(scores)),
+        "gain": float(np.mean(gains)) if gains else None,
+    }
