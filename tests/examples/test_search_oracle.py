@@ -74,26 +74,12 @@ def test_ctrl_c_ends_it_cleanly(finished):
     assert "Traceback" not in printed
 
 
-def test_the_same_command_continues_it(finished, tmp_path):
+def test_continued_it_finds_what_two_processes_find_at_once(
+    finished, tmp_path
+):
     directory, _, _, second = finished
     assert second.returncode == 0, second.stderr
     assert "Traceback" not in second.stderr
-    whole = run(tmp_path, *SMALL)
-    assert whole.returncode == 0, whole.stderr
-    found = [
-        losses.load(folder / "results" / "loss.json").get_config()
-        for folder in (directory, tmp_path)
-    ]
-    assert found[0] == found[1]
-    tables = [
-        pd.read_csv(folder / "results" / "comparison.csv")
-        for folder in (directory, tmp_path)
-    ]
-    pd.testing.assert_frame_equal(*tables)
-
-
-def test_processes_find_the_same(finished, tmp_path):
-    directory, *_ = finished
     shared = run(tmp_path, *SMALL, "--processes=2", "--trial_timeout=60")
     assert shared.returncode == 0, shared.stderr
     assert "2 processes write to results/search/loss_search/worker-" in (
@@ -104,6 +90,11 @@ def test_processes_find_the_same(finished, tmp_path):
     logs = list(tmp_path.glob("results/search/loss_search/worker-*.log"))
     assert len(logs) == 2
     assert not any("Generation" in log.read_text() for log in logs)
+    found = [
+        losses.load(folder / "results" / "loss.json").get_config()
+        for folder in (directory, tmp_path)
+    ]
+    assert found[0] == found[1]
     for name in ("trials.csv", "comparison.csv"):
         tables = [
             pd.read_csv(folder / "results" / name)

@@ -1,17 +1,11 @@
 import os
-import pathlib
-import subprocess
-import sys
 
 import keras
 import pandas as pd
 import pytest
 
-PROGRAM = (
-    pathlib.Path(__file__)
-    .parents[2]
-    .joinpath("examples", "benchmarks", "search_scaling.py")
-)
+from tests.examples.running import run
+from tests.search.toy import QUICK_WORKERS
 
 
 @pytest.mark.slow
@@ -19,14 +13,15 @@ PROGRAM = (
     keras.config.backend() != "tensorflow", reason="one run is enough"
 )
 def test_processes_and_dask_are_timed(tmp_path):
-    result = subprocess.run(
-        [sys.executable, str(PROGRAM), "--workers=2", "--seconds=1",
-         "--output=table.csv"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=280,
-    )  # fmt: skip
+    result = run(
+        tmp_path,
+        "benchmarks/search_scaling.py",
+        "--workers=2",
+        "--trial_seconds=0.05",
+        "--seconds=1",
+        "--output=table.csv",
+        **QUICK_WORKERS,
+    )
     assert result.returncode == 0, result.stderr
     table = pd.read_csv(tmp_path / "table.csv")
     assert list(table["engine"]) == ["processes"] * 2 + ["dask"] * 2
