@@ -26,6 +26,17 @@ def is_traced(tensor):
     return False
 
 
+def is_tracing():
+    """Whether this is called while a function is being compiled."""
+    backend = keras.config.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return tf.inside_function()
+    # Within `jax.jit`, what is computed from a constant is traced.
+    return is_traced(ops.zeros(()) + 0)
+
+
 def value_and_gradient(function, x):
     """The value of a function and its gradient, as NumPy arrays.
 

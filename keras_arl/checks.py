@@ -67,3 +67,12 @@ def check_at_least(name, value, minimum):
             f"Received: {name}={value!r}"
         )
     return int(value)
+
+
+def check_integer(name, value):
+    """Returns an integer, or raises."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+        raise ValueError(
+            f"`{name}` must be an integer. Received: {name}={value!r}"
+        )
+    return int(value)

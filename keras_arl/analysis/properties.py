@@ -9,6 +9,7 @@ from keras_arl.losses.taylor.taylor_loss import TaylorLoss
 
 # Of the largest: below it a slope counts as none.
 _NO_SLOPE = 1e-6
+_SMALLEST = 1e-7
 # Nodes and weights of the quadrature along a path.
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 
@@ -27,8 +28,8 @@ def symmetry_gap(loss, num_classes):
 
     The extremes are taken over the corners of the simplex, even mixtures of
     some classes, a path from the uniform prediction to a corner, and random
-    predictions with a fixed seed. Losses without an upper bound, such as
-    cross-entropy, are bounded as they are computed, at a probability of 1e-7.
+    predictions with a fixed seed, whose probabilities are at least 1e-7: some
+    losses, such as cross-entropy, have no upper bound.
     All C labels of C + 258 predictions are evaluated: a second with a thousand
     classes, too long with ten thousand. Give a loss whose values hardly differ
     the dtype float64.
@@ -231,7 +232,8 @@ def _spread_predictions(num_classes):
         rng.dirichlet(np.full(num_classes, concentration), size=50)
         for concentration in (0.1, 1.0, 10.0)
     ]
-    return np.concatenate([corners, mixtures, path, *random])
+    predictions = np.concatenate([corners, mixtures, path, *random])
+    return np.maximum(predictions, _SMALLEST)
 
 
 def _check_classes_are_alike(loss, num_classes):

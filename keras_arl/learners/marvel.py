@@ -8,6 +8,7 @@ from keras_arl.checks import check_at_least
 from keras_arl.checks import check_number
 from keras_arl.learners import batch as batches
 from keras_arl.learners.remembering import RememberingLearner
+from keras_arl.losses.predictions import Probabilities
 
 # Columns of the tables.
 _COUNT, _ABANDONED, _VISITS = range(3)
@@ -141,7 +142,7 @@ class Marvel(RememberingLearner):
     def _margins(self, labels, outputs):
         outputs = ops.stop_gradient(ops.cast(outputs, "float32"))
         if not self.base_loss.from_logits:
-            outputs = ops.log(ops.maximum(outputs, keras.config.epsilon()))
+            outputs = Probabilities(outputs).logits
         is_labelled = ops.one_hot(
             batches.class_of(labels), self.num_classes, dtype="float32"
         )

@@ -22,15 +22,16 @@ class ActivePassive(ComposedLoss):
 
     Args:
         active: A loss of this package.
-        passive: Another one, with the same `from_logits` and `dtype`, which
-            the sum has too. The parts' `reduction` and `name` play no role.
+        passive: Another one, with the same `from_logits`, `dtype`,
+            `ignore_class` and `axis`, which the sum has too. The parts'
+            `reduction` and `name` play no role.
         alpha: Weight of the active part, at least 0. Defaults to `1.0`.
         beta: Weight of the passive part, at least 0. Defaults to `1.0`.
         **kwargs: `reduction` and `name`, see `ClassificationLoss`.
 
     Raises:
         ValueError: If a part is no loss of this package, the parts differ in
-            `from_logits` or `dtype`, or a weight is negative.
+            one of those, or a weight is negative.
 
     Example:
 

@@ -12,6 +12,8 @@ from keras_arl.losses.pointwise import PointwiseLoss
 
 # Beyond it the exponential of float32 overflows.
 _LARGE_EXPONENT = 80.0
+# Bound of 1 + x / base, of which the logarithm is taken.
+_SMALLEST = 1e-7
 
 
 @keras.saving.register_keras_serializable(package="keras_arl")
@@ -31,7 +33,7 @@ class AGCE(PointwiseLoss):
     Args:
         a: Shift, above 0. Defaults to `0.6`, published for CIFAR-10.
         q: Exponent, above 0. Defaults to `0.6`, published for CIFAR-10.
-        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+        **kwargs: `from_logits`, `ignore_class`, `reduction` and others, see
             `ClassificationLoss`.
 
     Raises:
@@ -78,7 +80,7 @@ class AUL(PointwiseLoss):
     Args:
         a: Shift, above 1. Defaults to `5.5`, published for CIFAR-10.
         q: Exponent, above 0. Defaults to `3.0`, published for CIFAR-10.
-        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+        **kwargs: `from_logits`, `ignore_class`, `reduction` and others, see
             `ClassificationLoss`.
 
     Raises:
@@ -127,7 +129,7 @@ class AEL(PointwiseLoss):
 
     Args:
         a: Scale, above 0. Defaults to `2.5`, published for CIFAR-10.
-        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+        **kwargs: `from_logits`, `ignore_class`, `reduction` and others, see
             `ClassificationLoss`.
 
     Raises:
@@ -177,7 +179,7 @@ class AMSE(ClassificationLoss):
         from_zero: Whether the loss of a perfect prediction, (a - 1)^2 / C, is
             left out, so that 0 is the smallest value instead of 84.1 with ten
             classes. The gradient is the same. Defaults to `False`.
-        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+        **kwargs: `from_logits`, `ignore_class`, `reduction` and others, see
             `ClassificationLoss`.
 
     Raises:
@@ -240,5 +242,5 @@ def _plain_powers(base, x, q):
 
 def _bounded_powers(base, x, q):
     # Without cancellation for small x; bounded where base + x is 0.
-    ratio = ops.maximum(x / base, keras.config.epsilon() - 1)
+    ratio = ops.maximum(x / base, _SMALLEST - 1)
     return base**q * ops.expm1(q * ops.log1p(ratio)) / q

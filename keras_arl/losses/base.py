@@ -1,5 +1,6 @@
 """What every classification loss shares: labels, logits and dtype safety."""
 
+import contextlib
 import inspect
 import re
 import warnings
@@ -9,8 +10,14 @@ import numpy as np
 from keras import ops
 
 from keras_arl.backend import is_traced
+from keras_arl.backend import is_tracing
+from keras_arl.backend import share_of_replica
+from keras_arl.checks import check_integer
+from keras_arl.losses import labels as reading
 from keras_arl.losses.predictions import Logits
 from keras_arl.losses.predictions import Probabilities
+
+_NO_MEANS = (None, "none", "sum")
 
 
 class ClassificationLoss(keras.losses.Loss):
@@ -30,12 +37,26 @@ class ClassificationLoss(keras.losses.Loss):
     Computation is in `dtype`, widened to float32 where it is narrower, so that
     a mixed precision policy costs no accuracy and class indices stay exact.
 
-    **Class indices outside 0..C-1** (and fractional ones) never score
-    silently. Where values can be seen (eager execution on every backend) they
-    raise a `ValueError`. In a compiled function (TensorFlow graphs, `jax.jit`,
+    **Labels that are none** never score silently: class indices outside
+    0..C-1, fractional ones, and soft labels that are no probabilities of sum 1.
+    Where values can be seen (eager execution on every backend) they raise a
+    `ValueError`. In a compiled function (TensorFlow graphs, `jax.jit`,
     `torch.compile`) the loss of that sample is NaN and its gradient zero, so
     that the logged loss shows it and `keras.callbacks.TerminateOnNaN` stops.
-    Masked or zero-weighted samples need a valid index too; use 0.
+    That holds for masked and zero-weighted samples, too.
+
+    **Samples that are left out** have loss 0 and no gradient, whatever their
+    prediction is: those of class `ignore_class`, which a mean does not count,
+    as in `keras.losses.SparseCategoricalCrossentropy`, and one-hot labels of
+    zeros alone. The mean counts the latter, as that of
+    `keras.losses.CategoricalCrossentropy` does, unless there is an
+    `ignore_class`, of which `one_hot(-1)` and `one_hot(255)` are such labels.
+
+    **Sample weights** have the shape of the labels or of their first axes: with
+    predictions of shape `(B, W, C)`, weights of shape `(B,)` are of examples.
+
+    **Files.** After `import keras_arl` a `.keras` file with one of these losses
+    loads without `custom_objects`.
 
     **Numbers that can be fed.** A class names those of its numbers that may
     change once it is compiled: `hyperparameters = ("q",)`. Its constructor
@@ -57,6 +78,16 @@ class ClassificationLoss(keras.losses.Loss):
         name: Name of the loss. Defaults to `None`: the class's in snake case.
         dtype: Dtype of the computation, at least float32. Defaults to `None`:
             Keras's `floatx`.
+        ignore_class: Class that is left out, such as -1 or 255 for pixels
+            without a label; an integer, which need not be in 0..C-1. Of
+            one-hot and soft labels, those with their largest value there are.
+            Defaults to `None`: no class.
+        axis: Axis of the classes in the predictions and in one-hot labels; 1
+            for images with channels first. Defaults to `-1`.
+
+    Raises:
+        ValueError: If an argument is no integer; when called, if shapes do not
+            fit or a label is none.
 
     Example:
 
@@ -77,6 +108,8 @@ class ClassificationLoss(keras.losses.Loss):
         reduction="sum_over_batch_size",
         name=None,
         dtype=None,
+        ignore_class=None,
+        axis=-1,
     ):
         super().__init__(
             name=name or _snake_case(type(self).__name__),
@@ -84,6 +117,10 @@ class ClassificationLoss(keras.losses.Loss):
             dtype=_at_least_float32(dtype),
         )
         self.from_logits = from_logits
+        if ignore_class is not None:
+            ignore_class = check_integer("ignore_class", ignore_class)
+        self.ignore_class = ignore_class
+        self.axis = check_integer("axis", axis)
         self._is_constant_of_a_trace = False
 
     def __init_subclass__(cls, **kwargs):
@@ -92,24 +129,58 @@ class ClassificationLoss(keras.losses.Loss):
             if not hasattr(cls, name):
                 setattr(cls, name, _Number(name))
 
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        y_true = reading.as_array(y_true, "y_true")
+        y_pred = reading.as_array(y_pred, "y_pred")
+        if sample_weight is not None:
+            sample_weight = reading.weight_per_label(
+                reading.as_array(sample_weight, "sample_weight"),
+                self._with_classes_last(y_pred),
+            )
+        loss = super().__call__(y_true, y_pred, sample_weight)
+        if self.ignore_class is None or self.reduction in _NO_MEANS:
+            return loss
+        # Of what the mean counts, the share that is not left out.
+        counted = _Counted(self, self.reduction, dtype=self.dtype)
+        if self.reduction != "mean_with_sample_weight":
+            sample_weight = None
+        share = counted(y_true, y_pred, sample_weight)
+        return share_of_replica(ops.divide_no_nan(loss, share))
+
     def call(self, y_true, y_pred):
-        num_classes = _num_classes(y_pred)
-        is_index = _is_index_form(y_true, y_pred)
+        labels, y_pred = self._read(y_true, y_pred)
+        if labels.is_ignored is not None:
+            # The gradient of a NaN would spread, of a prediction without label.
+            y_pred = ops.where(
+                labels.is_ignored[..., None], 1 / y_pred.shape[-1], y_pred
+            )
         predictions = (Logits if self.from_logits else Probabilities)(y_pred)
-        if not is_index:
-            if y_true.shape[-1] is None:
-                y_true = ops.reshape(y_true, ops.shape(y_pred))
-            return self.soft_loss(y_true, predictions)
-        if len(y_true.shape) == len(y_pred.shape):
-            y_true = ops.squeeze(y_true, axis=-1)
-        valid = ops.logical_and(
-            ops.logical_and(y_true >= 0, y_true <= num_classes - 1),
-            ops.equal(y_true, ops.floor(y_true)),
-        )
-        _raise_if_visibly_invalid(y_true, valid, num_classes)
-        safe_labels = ops.cast(ops.where(valid, y_true, 0), "int32")
-        losses = self.index_loss(safe_labels, predictions)
-        return ops.where(valid, losses, float("nan"))
+        if labels.is_index:
+            losses = self.index_loss(labels.values, predictions)
+        else:
+            losses = self.soft_loss(labels.values, predictions)
+        if labels.is_ignored is not None:
+            losses = ops.where(labels.is_ignored, 0.0, losses)
+        return ops.where(labels.is_valid, losses, float("nan"))
+
+    def _read(self, y_true, y_pred):
+        """Labels, and the predictions with the classes last."""
+        if self.axis != -1 and len(y_true.shape) == len(y_pred.shape):
+            y_true = self._with_classes_last(y_true)
+        y_pred = self._with_classes_last(y_pred)
+        return reading.read(y_true, y_pred, self.ignore_class), y_pred
+
+    def _with_classes_last(self, x):
+        if self.axis == -1:
+            return x
+        rank = len(x.shape)
+        if not (-rank < self.axis < rank and self.axis):
+            raise ValueError(
+                f"`axis` must be one of 1..{rank - 1} or -{rank - 1}..-1 for "
+                f"predictions of shape {tuple(x.shape)}. Received: "
+                f"axis={self.axis}"
+            )
+        return ops.moveaxis(x, self.axis, -1)
 
     def index_loss(self, labels, predictions):
         raise NotImplementedError
@@ -179,6 +250,15 @@ class ClassificationLoss(keras.losses.Loss):
             value, trainable=False, dtype=self.dtype, name=name
         )
 
+    def _make_first_variable(self, name, value):
+        """Makes a variable where a loss may make one, else a number."""
+        vars(self)[name] = value
+        if is_tracing():
+            return
+        # Keras makes none in a `keras.StatelessScope` either.
+        with contextlib.suppress(ValueError):
+            self._make_variable(name, value)
+
     def get_config(self):
         numbers = {name: getattr(self, name) for name in self.hyperparameters}
         return {
@@ -189,6 +269,8 @@ class ClassificationLoss(keras.losses.Loss):
             **super().get_config(),
             "from_logits": self.from_logits,
             "dtype": self.dtype,
+            "ignore_class": self.ignore_class,
+            "axis": self.axis,
         }
 
     def __repr__(self):
@@ -218,6 +300,18 @@ class ClassificationLoss(keras.losses.Loss):
         return f"{name}({', '.join(own + shared)})"
 
 
+class _Counted(keras.losses.Loss):
+    """1 for the samples that a loss does not leave out, 0 for the others."""
+
+    def __init__(self, loss, reduction, dtype):
+        super().__init__(reduction=reduction, dtype=dtype)
+        self._loss = loss
+
+    def call(self, y_true, y_pred):
+        labels, _ = self._loss._read(y_true, y_pred)
+        return ops.cast(ops.logical_not(labels.is_ignored), self.dtype)
+
+
 class _Number:
     """A number that can be fed, as an attribute: a float, or a tuple of them.
 
@@ -237,12 +331,17 @@ class _Number:
         return floats(value) if isinstance(value, keras.Variable) else value
 
     def __set__(self, loss, value):
-        variable = vars(loss).get(self._name)
-        if not isinstance(variable, keras.Variable):
-            vars(loss)[self._name] = value
-            return
-        variable.assign(value)
+        set_number(loss, self._name, value)
         warn_if_constant_of_a_trace(loss)
+
+
+def set_number(loss, name, value):
+    """Sets a number of a loss, or the variable that there is of it."""
+    variable = vars(loss).get(name)
+    if isinstance(variable, keras.Variable):
+        variable.assign(value)
+    else:
+        vars(loss)[name] = value
 
 
 def floats(variable):
@@ -275,75 +374,3 @@ def _at_least_float32(dtype):
     policy = keras.dtype_policies.get(dtype or keras.config.floatx())
     compute_dtype = policy.compute_dtype
     return "float64" if compute_dtype == "float64" else "float32"
-
-
-def _num_classes(y_pred):
-    shape = _shape(y_pred, "y_pred")
-    if len(shape) < 2:
-        raise ValueError(
-            "Predictions must have shape (..., num_classes) with at least one "
-            f"batch axis. Received: y_pred.shape={shape}"
-        )
-    num_classes = shape[-1]
-    if num_classes is None:
-        raise ValueError(
-            "The number of classes must be known when the loss is built. "
-            f"Received: y_pred.shape={shape}"
-        )
-    if num_classes < 2:
-        raise ValueError(
-            "Predictions must have at least two classes; a binary problem has "
-            "two softmax outputs here, not one sigmoid. "
-            f"Received: y_pred.shape={shape}"
-        )
-    return num_classes
-
-
-def _is_index_form(y_true, y_pred):
-    """Whether the labels are class indices rather than one-hot or soft."""
-    *batch_shape, num_classes = _shape(y_pred, "y_pred")
-    shape = _shape(y_true, "y_true")
-    if _compatible(shape, batch_shape):
-        return True
-    if _compatible(shape[:-1], batch_shape):
-        if shape[-1] == 1:
-            return True
-        # Where the size is not known before the run, it has to be C.
-        if shape[-1] in (None, num_classes):
-            return False
-    batch_shape = tuple(batch_shape)
-    raise ValueError(
-        "Labels must be class indices of shape "
-        f"{batch_shape} or {(*batch_shape, 1)}, or one-hot or soft labels of "
-        f"shape {(*batch_shape, num_classes)}, for predictions of shape "
-        f"{(*batch_shape, num_classes)}. Received: y_true.shape={shape}"
-    )
-
-
-def _shape(tensor, name):
-    try:
-        return tuple(tensor.shape)
-    except ValueError:
-        raise ValueError(
-            f"`{name}` must have a known number of axes, which "
-            "`tensor.set_shape` or `tf.ensure_shape` gives it. "
-            f"Received: {name}.shape={tensor.shape}"
-        ) from None
-
-
-def _compatible(shape, expected):
-    return len(shape) == len(expected) and all(
-        a is None or b is None or a == b
-        for a, b in zip(shape, expected, strict=True)
-    )
-
-
-def _raise_if_visibly_invalid(labels, valid, num_classes):
-    if is_traced(valid) or bool(ops.all(valid)):
-        return
-    wrong = ops.convert_to_numpy(labels)[~ops.convert_to_numpy(valid)]
-    quoted = ", ".join(f"{label:g}" for label in wrong.ravel()[:5])
-    raise ValueError(
-        f"Class indices must be integers in 0..{num_classes - 1}. "
-        f"Received {wrong.size} others, among them: {quoted}"
-    )

@@ -39,7 +39,7 @@ class BiTempered(ClassificationLoss):
         t1: Temperature of the logarithm, in [0, 1). Defaults to `0.8`.
         t2: Temperature of the softmax, above 1. Defaults to `1.2`. Both
             defaults are our choice among the paper's values.
-        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+        **kwargs: `from_logits`, `ignore_class`, `reduction` and others, see
             `ClassificationLoss`.
 
     Raises:

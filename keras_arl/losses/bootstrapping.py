@@ -46,7 +46,7 @@ class SoftBootstrapping(_Bootstrapping):
     Args:
         beta: Weight of the label, in [0, 1]. Defaults to `0.95`, the
             published value.
-        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+        **kwargs: `from_logits`, `ignore_class`, `reduction` and others, see
             `ClassificationLoss`.
 
     Raises:
@@ -87,7 +87,7 @@ class HardBootstrapping(_Bootstrapping):
     Args:
         beta: Weight of the label, in [0, 1]. Defaults to `0.8`, the published
             value.
-        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+        **kwargs: `from_logits`, `ignore_class`, `reduction` and others, see
             `ClassificationLoss`.
 
     Raises:

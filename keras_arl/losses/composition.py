@@ -4,11 +4,15 @@ import keras
 
 from keras_arl.losses.base import ClassificationLoss
 
+# What the parts of a composed loss have in common.
+SHARED = ("from_logits", "dtype", "ignore_class", "axis")
+
 
 class ComposedLoss(ClassificationLoss):
     """Base of the losses that are made of losses.
 
-    The parts' `from_logits` and `dtype` hold, on which they must agree.
+    The parts' `from_logits`, `dtype`, `ignore_class` and `axis` hold, on which
+    they must agree.
 
     Args:
         parts: Losses of this package by the name of the argument that they
@@ -25,7 +29,8 @@ class ComposedLoss(ClassificationLoss):
 
     def get_config(self):
         config = super().get_config()
-        del config["from_logits"], config["dtype"]
+        for name in SHARED:
+            del config[name]
         parts = {
             name: keras.saving.serialize_keras_object(part)
             for name, part in self.parts.items()
@@ -83,7 +88,7 @@ def _shared_settings(parts):
                 f"Received: {name}={part!r}"
             )
     settings = [
-        {"from_logits": part.from_logits, "dtype": part.dtype}
+        {name: getattr(part, name) for name in SHARED}
         for part in parts.values()
     ]
     if any(other != settings[0] for other in settings):
@@ -92,7 +97,7 @@ def _shared_settings(parts):
             for name, setting in zip(parts, settings, strict=True)
         )
         raise ValueError(
-            "The parts of a loss must agree on `from_logits` and `dtype`. "
-            f"Received: {described}"
+            "The parts of a loss must agree on `from_logits`, `dtype`, "
+            f"`ignore_class` and `axis`. Received: {described}"
         )
     return settings[0]

@@ -48,7 +48,7 @@ class ForwardCorrection(_Correction):
 
     Args:
         transition: Transition matrix of shape `(C, C)`, rows summing to 1.
-        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+        **kwargs: `from_logits`, `ignore_class`, `reduction` and others, see
             `ClassificationLoss`.
 
     Raises:
@@ -97,7 +97,7 @@ class BackwardCorrection(_Correction):
     Args:
         transition: Invertible transition matrix of shape `(C, C)`, rows
             summing to 1.
-        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+        **kwargs: `from_logits`, `ignore_class`, `reduction` and others, see
             `ClassificationLoss`.
 
     Raises:

@@ -19,7 +19,11 @@ class CrossEntropy(ClassificationLoss):
     ```
 
     as `keras.losses.CategoricalCrossentropy` computes it for probabilities
-    that sum to 1; others are not normalised here. A smoothing below 0 is
+    that sum to 1; others are not normalised here. The logarithm is bounded at
+    1e-30 instead of `keras.config.epsilon()`, below which Keras's has no
+    gradient.
+
+    A smoothing below 0 is
     negative label smoothing, which is not bounded below: it goes on pushing
     the other classes' logits apart from the label's. Where many labels are
     wrong, its authors start it from a model that cross-entropy has trained.
@@ -30,7 +34,7 @@ class CrossEntropy(ClassificationLoss):
             (`keras_arl.losses.get("label_smoothing")`). Below 0 the authors
             try -0.2 to -8; `get("negative_label_smoothing")` has -0.4, our
             choice.
-        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+        **kwargs: `from_logits`, `ignore_class`, `reduction` and others, see
             `ClassificationLoss`.
 
     Raises:

@@ -37,7 +37,7 @@ class DAL(PointwiseLoss):
             epoch on CIFAR; 0.4 on WebVision.
         entropy_weight: Weight of the predictions' entropy, at least 0. Defaults
             to `0.0`, as in the first epoch.
-        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+        **kwargs: `from_logits`, `ignore_class`, `reduction` and others, see
             `ClassificationLoss`.
 
     Raises:
@@ -59,8 +59,8 @@ class DAL(PointwiseLoss):
     def __init__(self, q=0.6, entropy_weight=0.0, **kwargs):
         super().__init__(**kwargs)
         # Variables from the start, for the schedule.
-        self._make_variable("q", check_positive("q", q))
-        self._make_variable(
+        self._make_first_variable("q", check_positive("q", q))
+        self._make_first_variable(
             "entropy_weight", check_weight("entropy_weight", entropy_weight)
         )
 
@@ -96,7 +96,8 @@ class DALSchedule(LossSchedule):
     On JAX each epoch compiles the training step anew.
 
     Args:
-        loss: The `DAL` that the model is compiled with.
+        loss: The `DAL` that the model is compiled with; `None`: the one that is
+            found there.
         epochs: Number of epochs T of the training.
         start: First q, above 0. Defaults to `0.6`, published for CIFAR; 0.4
             for WebVision.

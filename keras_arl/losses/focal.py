@@ -6,6 +6,9 @@ from keras import ops
 from keras_arl.checks import check_weight
 from keras_arl.losses.pointwise import PointwiseLoss
 
+# Bound of 1 - p, of which the power has no finite slope at 0.
+_SMALLEST = 1e-7
+
 
 @keras.saving.register_keras_serializable(package="keras_arl")
 class Focal(PointwiseLoss):
@@ -28,7 +31,7 @@ class Focal(PointwiseLoss):
             use 0.5.
         detach_focus: Whether the gradient takes (1 - p_y)^gamma for a
             constant. Defaults to `False`.
-        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+        **kwargs: `from_logits`, `ignore_class`, `reduction` and others, see
             `ClassificationLoss`.
 
     Raises:
@@ -63,7 +66,7 @@ def focal(predictions, gamma, detach_focus=False):
     """The focal loss of each of the predictions."""
     # The bound keeps the slope of the power finite at p = 1, where gamma is
     # below 1; the logarithm there is 0. XLA computes this faster than a power.
-    complements = ops.maximum(predictions.complements, keras.config.epsilon())
+    complements = ops.maximum(predictions.complements, _SMALLEST)
     focus = ops.exp(gamma * ops.log(complements))
     if detach_focus:
         focus = ops.stop_gradient(focus)

@@ -23,7 +23,7 @@ class GCE(PointwiseLoss):
 
     Args:
         q: Robustness, in (0, 1]. Defaults to `0.7`, the published value.
-        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+        **kwargs: `from_logits`, `ignore_class`, `reduction` and others, see
             `ClassificationLoss`.
 
     Raises:
@@ -69,7 +69,7 @@ class TruncatedGCE(PointwiseLoss):
         q: Robustness, in (0, 1]. Defaults to `0.7`, the published value.
         k: Probability below which a sample is left out, in (0, 1). Defaults
             to `0.5`, the published value.
-        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+        **kwargs: `from_logits`, `ignore_class`, `reduction` and others, see
             `ClassificationLoss`.
 
     Raises:

@@ -34,7 +34,7 @@ class JS(ClassificationLoss):
             symmetric), 0.3 for asymmetric noise.
         scaled: Whether the loss is divided by Z. Defaults to `True`; the
             authors' WebVision run is without.
-        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+        **kwargs: `from_logits`, `ignore_class`, `reduction` and others, see
             `ClassificationLoss`.
 
     Raises:

@@ -36,7 +36,7 @@ class LDRKL(ClassificationLoss):
             the authors' program has 2.
         temperature: The t, above 0. Defaults to `10.0`, of that comparison
             for CIFAR-10; 1.0 for CIFAR-100.
-        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+        **kwargs: `from_logits`, `ignore_class`, `reduction` and others, see
             `ClassificationLoss`.
 
     Raises:

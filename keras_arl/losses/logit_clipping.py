@@ -8,6 +8,9 @@ from keras_arl.losses.composition import WrappedLoss
 from keras_arl.losses.predictions import Logits
 from keras_arl.losses.predictions import model_logits
 
+# Of the scale of logits, by which they are divided.
+_SMALLEST = 1e-7
+
 
 @keras.saving.register_keras_serializable(package="keras_arl")
 class LogitClipping(WrappedLoss):
@@ -67,7 +70,7 @@ class LogitClipping(WrappedLoss):
         logits = model_logits(predictions)
         # The square of a large logit would be infinite.
         largest = ops.max(ops.abs(logits), axis=-1, keepdims=True)
-        scale = ops.stop_gradient(ops.maximum(largest, keras.config.epsilon()))
+        scale = ops.stop_gradient(ops.maximum(largest, _SMALLEST))
         squares = ops.sum(ops.square(logits / scale), axis=-1, keepdims=True)
         # Of all zeros the norm has no gradient.
         is_zero = squares == 0

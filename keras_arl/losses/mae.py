@@ -23,7 +23,7 @@ class MAE(PointwiseLoss):
     divides it by the number of classes.
 
     Args:
-        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+        **kwargs: `from_logits`, `ignore_class`, `reduction` and others, see
             `ClassificationLoss`.
 
     Example:

@@ -16,12 +16,21 @@ class _Normalized(PointwiseLoss):
     """A pointwise loss divided by its sum over all possible labels."""
 
     def index_loss(self, labels, predictions):
-        total = ops.sum(self.pointwise(predictions), axis=-1)
-        return super().index_loss(labels, predictions) / total
+        loss = super().index_loss(labels, predictions)
+        return _share(loss, self.pointwise(predictions))
 
     def soft_loss(self, targets, predictions):
-        total = ops.sum(self.pointwise(predictions), axis=-1)
-        return super().soft_loss(targets, predictions) / total
+        loss = super().soft_loss(targets, predictions)
+        return _share(loss, self.pointwise(predictions))
+
+
+def _share(loss, of_labels):
+    total = ops.sum(of_labels, axis=-1)
+    # 0 where all probabilities are 1, as saturated sigmoids are. The limit is
+    # that of equal ones.
+    is_defined = total > 0
+    share = loss / ops.where(is_defined, total, 1.0)
+    return ops.where(is_defined, share, 1 / of_labels.shape[-1])
 
 
 @keras.saving.register_keras_serializable(package="keras_arl")
@@ -38,7 +47,7 @@ class NCE(_Normalized):
     `ActivePassive`.
 
     Args:
-        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+        **kwargs: `from_logits`, `ignore_class`, `reduction` and others, see
             `ClassificationLoss`.
 
     Example:
@@ -76,7 +85,7 @@ class NFL(_Normalized):
         gamma: Focus on what is not learned yet, at least 0; 0 is `NCE`.
             Defaults to `0.5`, the published value.
         detach_focus: See `Focal`. Defaults to `False`.
-        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+        **kwargs: `from_logits`, `ignore_class`, `reduction` and others, see
             `ClassificationLoss`.
 
     Raises:
@@ -147,7 +156,7 @@ class NNCE(_NormalizedNegative):
     Args:
         min_prob: Smallest probability that is told from 0, in (0, 0.01].
             Defaults to `1e-7`, the published value.
-        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+        **kwargs: `from_logits`, `ignore_class`, `reduction` and others, see
             `ClassificationLoss`.
 
     Raises:
@@ -191,7 +200,7 @@ class NNFL(_NormalizedNegative):
         min_prob: Smallest probability that is told from 0, in (0, 0.01].
             Defaults to `1e-7`, the published value.
         detach_focus: See `Focal`. Defaults to `False`.
-        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+        **kwargs: `from_logits`, `ignore_class`, `reduction` and others, see
             `ClassificationLoss`.
 
     Raises:

@@ -25,7 +25,7 @@ class PHuberCE(PointwiseLoss):
     Args:
         tau: Steepest slope by p_y, above 1. Defaults to `2.0`, published for
             CIFAR-10; 10.0 for MNIST and CIFAR-100.
-        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+        **kwargs: `from_logits`, `ignore_class`, `reduction` and others, see
             `ClassificationLoss`.
 
     Raises:
@@ -69,7 +69,7 @@ class PHuberGCE(PointwiseLoss):
         q: Robustness, in (0, 1). Defaults to `0.7`, the published value.
         tau: Steepest slope by p_y, above 1. Defaults to `10.0`, the published
             value.
-        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+        **kwargs: `from_logits`, `ignore_class`, `reduction` and others, see
             `ClassificationLoss`.
 
     Raises:

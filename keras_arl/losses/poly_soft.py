@@ -34,7 +34,7 @@ class PolySoft(PointwiseLoss):
         d: Shape of the weights, above 1; for d -> infinity they become 1 below
             the threshold, for d = 2 they fall linearly, below 2 they fall
             faster. Defaults to `1.5`, our choice.
-        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+        **kwargs: `from_logits`, `ignore_class`, `reduction` and others, see
             `ClassificationLoss`.
 
     Raises:

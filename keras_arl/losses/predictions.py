@@ -2,14 +2,18 @@
 
 A loss may want the probabilities, their logarithms or their complements, of
 all classes or of the labelled one. From logits each of these is computed so
-that a saturated softmax loses no digits and no gradient; from probabilities
-the logarithm is bounded at Keras's epsilon, as in Keras's own losses.
+that a saturated softmax loses no digits and no gradient. From probabilities
+all are as exact as these are: a softmax in float32 has all its digits at 1e-30,
+too, below which a probability counts as 0 and its logarithm as that of 1e-30.
 """
 
 import functools
 
-import keras
 from keras import ops
+
+# Small enough for any softmax that learns; the reciprocal, which is the slope
+# of the logarithm, leaves room in float32 for weights.
+_SMALLEST = 1e-30
 
 
 class Probabilities:
@@ -33,7 +37,12 @@ class Probabilities:
 
     def log(self, probabilities):
         """The logarithm of sums of these probabilities, bounded at 0."""
-        return ops.log(ops.maximum(probabilities, keras.config.epsilon()))
+        return ops.log(ops.maximum(probabilities, _SMALLEST))
+
+    def powers(self, exponent):
+        """p^exponent, of an exponent above 0."""
+        powers = ops.exp(exponent * self.log_probabilities)
+        return ops.where(self.probabilities > _SMALLEST, powers, 0.0)
 
     def of_labelled(self, labels):
         """The predictions of the labelled class, without the class axis."""
@@ -57,6 +66,9 @@ class LogProbabilities:
     @functools.cached_property
     def complements(self):
         return -ops.expm1(self.log_probabilities)
+
+    def powers(self, exponent):
+        return ops.exp(exponent * self.log_probabilities)
 
     def log(self, probabilities):
         # Of float32, the smallest order of size with a finite reciprocal.

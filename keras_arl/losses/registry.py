@@ -10,6 +10,7 @@ from keras_arl.losses.asymmetric import AUL
 from keras_arl.losses.bi_tempered import BiTempered
 from keras_arl.losses.bootstrapping import HardBootstrapping
 from keras_arl.losses.bootstrapping import SoftBootstrapping
+from keras_arl.losses.composition import SHARED
 from keras_arl.losses.correction import BackwardCorrection
 from keras_arl.losses.correction import ForwardCorrection
 from keras_arl.losses.cross_entropy import CrossEntropy
@@ -90,8 +91,6 @@ _COMBINED = [
     *(f"{loss}+sr" for loss in ("ce", "focal", "gce")),
     *("ce+lc", "ce+sl"),
 ]
-# What the parts of a composed loss have in common.
-_SHARED = ("from_logits", "dtype")
 
 
 def names():
@@ -142,8 +141,8 @@ def get(identifier, dataset=None, **kwargs):
         **kwargs: Arguments of the named loss of this package, before the
             published ones. Arguments of the parts of an `ActivePassive` come
             as the dictionaries `active` and `passive`, those of the loss that
-            is put into another as `loss`; `from_logits` and `dtype` are
-            handed to the parts.
+            is put into another as `loss`; `from_logits`, `dtype`,
+            `ignore_class` and `axis` are handed to the parts.
 
     Returns:
         A `keras.losses.Loss`, or what `keras.losses.get` returns.
@@ -187,7 +186,7 @@ def _compose(name, dataset, kwargs):
     for key in published.keys() & kwargs.keys() & {"active", "passive", "loss"}:
         kwargs = {**kwargs, key: {**published[key], **kwargs[key]}}
     kwargs = {**published, **kwargs}
-    shared = {key: kwargs.pop(key) for key in _SHARED if key in kwargs}
+    shared = {key: kwargs.pop(key) for key in SHARED if key in kwargs}
 
     def part(name, key):
         return get(name, dataset, **shared, **kwargs.pop(key, {}))

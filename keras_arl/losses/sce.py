@@ -28,7 +28,7 @@ class RCE(PointwiseLoss):
     Args:
         log_zero: A, a number below 0. Defaults to `-4.0`, as published. The
             authors' programs clip labels at 1e-4, which is A = -9.21.
-        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+        **kwargs: `from_logits`, `ignore_class`, `reduction` and others, see
             `ClassificationLoss`.
 
     Raises:
@@ -74,7 +74,7 @@ class SCE(ClassificationLoss):
         beta: Weight of the reverse cross-entropy, at least 0. Defaults to
             `1.0`, published for CIFAR-10; 0.1 for CIFAR-100.
         log_zero: A of the reverse cross-entropy, below 0. Defaults to `-4.0`.
-        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+        **kwargs: `from_logits`, `ignore_class`, `reduction` and others, see
             `ClassificationLoss`.
 
     Raises:

@@ -7,6 +7,7 @@ from keras_arl.checks import check_number
 from keras_arl.checks import check_positive
 from keras_arl.checks import check_weight
 from keras_arl.losses.base import floats
+from keras_arl.losses.base import set_number
 from keras_arl.losses.composition import WrappedLoss
 from keras_arl.losses.predictions import Logits
 from keras_arl.losses.schedule import LossSchedule
@@ -27,8 +28,7 @@ class SparseRegularization(WrappedLoss):
     Confined to one-hot predictions, any loss is symmetric. The weight grows
     over the epochs by `SparseRegularizationSchedule`. For CIFAR the authors
     scale the logits to length 1 first, which is a layer of the model:
-    `keras.layers.UnitNormalization()`. Prefer a model that returns logits:
-    probabilities below 1e-7 are sharpened as if they were 1e-7.
+    `keras.layers.UnitNormalization()`.
 
     Args:
         loss: A loss of this package, whose `from_logits` and `dtype` hold.
@@ -66,7 +66,7 @@ class SparseRegularization(WrappedLoss):
         self.p = check_positive("p", p)
         self._first_weight = check_weight("weight", weight)
         # A variable from the start, for a schedule.
-        self._make_variable("weight", self._first_weight)
+        self._make_first_variable("weight", self._first_weight)
 
     @property
     def weight(self):
@@ -77,14 +77,17 @@ class SparseRegularization(WrappedLoss):
     def current_weight(self):
         """The weight of this epoch, a float. It can be assigned to.
 
+        A saved model keeps it.
+
         On JAX a compiled model keeps the weight that it was traced with until
         it is compiled again; `SparseRegularizationSchedule` does that.
         """
-        return floats(vars(self)["weight"])
+        value = vars(self)["weight"]
+        return floats(value) if isinstance(value, keras.Variable) else value
 
     @current_weight.setter
     def current_weight(self, weight):
-        vars(self)["weight"].assign(check_weight("weight", weight))
+        set_number(self, "weight", check_weight("weight", weight))
 
     def transformed(self, predictions):
         return Logits(predictions.logits / self.number("temperature"))
@@ -92,6 +95,21 @@ class SparseRegularization(WrappedLoss):
     def penalty(self, predictions):
         powers = ops.exp(self.number("p") * predictions.log_probabilities)
         return self.number("weight") * ops.sum(powers, axis=-1)
+
+    def get_config(self):
+        config = super().get_config()
+        if self.current_weight != self.weight:
+            config["current_weight"] = self.current_weight
+        return config
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        weight = config.pop("current_weight", None)
+        loss = super().from_config(config)
+        if weight is not None:
+            loss.current_weight = weight
+        return loss
 
 
 class SparseRegularizationSchedule(LossSchedule):
@@ -109,13 +127,15 @@ class SparseRegularizationSchedule(LossSchedule):
 
     Args:
         loss: The `SparseRegularization` that the model is compiled with.
+            Defaults to `None`: the one that is found there.
         growth: Factor, at least 1. Defaults to `1.03`, published for
             CIFAR-10; 1.02 for CIFAR-100, 2.0 for MNIST.
         every: Number of epochs from one change to the next. Defaults to `1`,
             published for CIFAR; 5 for MNIST.
 
     Raises:
-        ValueError: If `loss` is none, or a number is out of range.
+        ValueError: If `loss` is none, or a number is out of range; when the
+            training begins, if the model is compiled with another one.
 
     Example:
 
@@ -131,7 +151,7 @@ class SparseRegularizationSchedule(LossSchedule):
     4.0
     """
 
-    def __init__(self, loss, growth=1.03, every=1):
+    def __init__(self, loss=None, growth=1.03, every=1):
         super().__init__(loss, SparseRegularization)
         self.growth = check_number(
             "growth", growth, "a number of at least 1", lambda x: x >= 1

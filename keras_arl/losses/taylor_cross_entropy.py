@@ -21,7 +21,7 @@ class TaylorCrossEntropy(PointwiseLoss):
 
     Args:
         order: Number of terms t, an integer of at least 1. Defaults to `2`.
-        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+        **kwargs: `from_logits`, `ignore_class`, `reduction` and others, see
             `ClassificationLoss`.
 
     Raises:

@@ -113,8 +113,7 @@ class CMAESOracle(TrialOracle):
         max_retries_per_trial=0,
         trial_timeout=None,
     ):
-        checks.check_at_least("order", order, 2)
-        polynomial.check_order(order)
+        polynomial.check_order(order, smallest=2)
         if selection_tasks is None:
             selection_tasks = 3 * tasks_per_generation
         for name, value, minimum in (

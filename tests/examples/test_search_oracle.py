@@ -74,9 +74,7 @@ def test_ctrl_c_ends_it_cleanly(finished):
     assert "Traceback" not in printed
 
 
-def test_continued_it_finds_what_two_processes_find_at_once(
-    finished, tmp_path
-):
+def test_continued_it_finds_what_two_processes_find_at_once(finished, tmp_path):
     directory, _, _, second = finished
     assert second.returncode == 0, second.stderr
     assert "Traceback" not in second.stderr

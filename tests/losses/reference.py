@@ -5,7 +5,16 @@ import numpy as np
 
 
 def taylor(theta, center, order, targets, probabilities, class_aware=False):
-    """The definition, term by term; targets one-hot or soft, (..., C)."""
+    """The definition; targets one-hot or soft, (..., C)."""
+    certain = np.eye(np.shape(probabilities)[-1])[0]
+    arguments = theta, center, order
+    return taylor_sum(
+        *arguments, targets, probabilities, class_aware
+    ) - taylor_sum(*arguments, certain, certain, class_aware)
+
+
+def taylor_sum(theta, center, order, targets, probabilities, class_aware=False):
+    """Its sum, term by term, without the constant."""
     theta = iter(np.asarray(theta, "float64"))
     p = np.asarray(probabilities, "float64")
     y = np.asarray(targets, "float64")

@@ -1,4 +1,5 @@
 import json
+from functools import partial
 
 import keras
 import numpy as np
@@ -58,6 +59,61 @@ def test_it_pulls_about_as_hard_as_cross_entropy(num_classes, low, high):
     labels = np.zeros(200, "int32")
     _, gradient = value_and_gradient(lambda z: loss(labels, z), logits)
     assert low < np.abs(gradient).max() < high
+
+
+@pytest.mark.parametrize("num_classes", [3, 10, 1000])
+@pytest.mark.parametrize("class_aware", [False, True])
+def test_a_certain_right_prediction_costs_nothing(
+    rng, num_classes, class_aware
+):
+    # Of the loss that ships, and of any other.
+    loss = ARL() if class_aware else TaylorLoss(rng.normal(size=10), (0.3, 0.2))
+    certain = np.eye(num_classes)[:3]
+    for from_logits in (False, True):
+        loss = type(loss).from_config(
+            {**loss.get_config(), "from_logits": from_logits, "reduction": None}
+        )
+        for y_true in (np.arange(3), certain):
+            values = loss(y_true, 1000 * certain if from_logits else certain)
+            np.testing.assert_allclose(values, 0, atol=1e-6)
+
+
+def test_the_constant_changes_no_gradient(rng):
+    p, labels = rng.dirichlet(np.ones(5), size=8), rng.integers(5, size=8)
+    config = ARL(from_logits=True).get_config()
+    # As earlier versions saved it.
+    del config["shifted"]
+    before, after = ARL.from_config(config), ARL(from_logits=True)
+    for y_true in (labels, np.eye(5)[labels]):
+        (old, old_gradient), (new, gradient) = (
+            value_and_gradient(partial(loss, y_true), np.log(p))
+            for loss in (before, after)
+        )
+        assert old < 0 < new
+        np.testing.assert_array_equal(gradient, old_gradient)
+
+
+class Tempered(ARL):
+    def __init__(self, temperature=2.0, **kwargs):
+        super().__init__(**kwargs)
+        self.temperature = temperature
+
+    def call(self, y_true, y_pred):
+        return super().call(y_true, y_pred / self.temperature)
+
+    def get_config(self):
+        return {**super().get_config(), "temperature": self.temperature}
+
+
+def test_a_subclass_comes_back_with_what_it_adds(rng):
+    loss = Tempered(4.0, from_logits=True)
+    loss.assign(2 * np.array(loss.coefficients))
+    config = keras.saving.serialize_keras_object(loss)
+    with keras.saving.custom_object_scope({"Tempered": Tempered}):
+        again = keras.saving.deserialize_keras_object(config)
+    logits, labels = rng.normal(size=(3, 5)), np.arange(3)
+    assert again.get_config() == loss.get_config()
+    np.testing.assert_array_equal(again(labels, logits), loss(labels, logits))
 
 
 def test_provenance_is_complete():

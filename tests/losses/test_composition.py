@@ -120,14 +120,33 @@ def test_schedule_reaches_a_compiled_model(rng, jit_compile):
     assert recorder.weights[5:] == [8.0, 8.0]
 
 
-def test_a_loaded_regularisation_starts_from_the_first_weight(tmp_path):
+def test_a_loaded_regularisation_goes_on(rng, tmp_path):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
-    loss = losses.get("ce+sr", from_logits=True, weight=1.5)
-    loss.current_weight = 6.0
+    regularized = losses.get("ce+sr", from_logits=True, weight=1.5)
+    loss = ActivePassive(losses.NCE(from_logits=True), regularized)
     model.compile(optimizer="sgd", loss=loss)
+    regularized.current_weight = 6.0
+    x, y = rng.normal(size=(4, 2)), rng.integers(3, size=4)
+    before = model.evaluate(x, y, verbose=0)
     model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras").loss
-    assert (loaded.weight, loaded.current_weight) == (1.5, 1.5)
+    model = keras.saving.load_model(tmp_path / "model.keras")
+    loaded = model.loss.passive
+    assert (loaded.weight, loaded.current_weight) == (1.5, 6.0)
+    assert model.evaluate(x, y, verbose=0) == pytest.approx(before)
+
+    def fit(schedule):
+        model.fit(
+            x, y, initial_epoch=3, epochs=4, verbose=0, callbacks=[schedule]
+        )
+
+    # The loss of the model that was saved is not that of the loaded one.
+    with pytest.raises(ValueError, match="another SparseRegularization"):
+        fit(SparseRegularizationSchedule(regularized, growth=2.0))
+    fit(SparseRegularizationSchedule(growth=2.0))
+    assert (loaded.weight, loaded.current_weight) == (1.5, 12.0)
+    model.compile("sgd", loss=losses.NCE(from_logits=True))
+    with pytest.raises(ValueError, match="with no SparseRegularization"):
+        fit(SparseRegularizationSchedule(growth=2.0))
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,51 @@ def test_finite_at_saturation(name):
         check(from_logits, -1e4 * saturated)
         # A class may be ruled out by minus infinity.
         check(from_logits, ruled_out)
+        # As saturated sigmoids are.
+        check(from_probabilities, np.ones_like(saturated))
+        check(from_probabilities, np.zeros_like(saturated))
+
+
+@every_loss
+def test_what_is_left_out_counts_for_nothing(rng, name):
+    labels, one_hot, p = batch(rng)
+    is_out = np.arange(len(p)) % 3 == 0
+    logits = np.where(is_out[:, None], np.nan, logits_of(p))
+    zeros = np.where(is_out[:, None], 0, one_hot)
+    values = paper(name)(one_hot, p)[~is_out]
+    ignoring = make(name, from_logits=True, ignore_class=-1)
+    total = make(name, from_logits=True, reduction="sum")
+    for loss, y_true, expected in (
+        (ignoring, np.where(is_out, -1, labels), values.mean()),
+        (ignoring, zeros, values.mean()),
+        (total, zeros, values.sum()),
+    ):
+        value, gradient = value_and_gradient(
+            lambda x, loss=loss, y_true=y_true: loss(y_true, x), logits
+        )
+        assert value == pytest.approx(expected, rel=1e-4, abs=1e-5)
+        assert (gradient[is_out] == 0).all()
+        assert np.isfinite(gradient).all()
+
+
+@every_loss
+def test_a_softmax_is_as_exact_as_its_logits(name):
+    logits = np.array([[0, 20, 40], [25, 0, 5], [10, 40, 0]], "float32")
+    labels = np.arange(NUM_CLASSES)
+    p = keras.ops.softmax(logits)
+    epsilon = keras.config.epsilon()
+    keras.config.set_epsilon(1e-3)
+    try:
+        for y_true in (labels, np.eye(NUM_CLASSES)[labels]):
+            exact = make(name, from_logits=True, reduction=None)
+            np.testing.assert_allclose(
+                make(name, reduction=None)(y_true, p),
+                exact(y_true, logits),
+                rtol=1e-4,
+                atol=1e-5,
+            )
+    finally:
+        keras.config.set_epsilon(epsilon)
 
 
 @every_loss

@@ -5,6 +5,7 @@ import pytest
 
 from keras_arl import losses
 from keras_arl.losses import TaylorLoss
+from tests.losses.reference import taylor_sum
 
 THETA = (0.1, -2.0, 3e-7, 0.0, 1234.5, -0.25)
 
@@ -31,25 +32,46 @@ def test_class_aware_losses_come_back(tmp_path):
     losses.save(TaylorLoss(THETA, order=3, class_aware=True), path)
     assert losses.load(path).class_aware
     # A version that knows no such loss must not read it as another.
-    assert json.loads(path.read_text())["version"] == 3
+    assert json.loads(path.read_text())["version"] == 4
 
 
-def test_files_of_earlier_versions_are_read(path):
+def test_all_that_a_loss_computes_by_comes_back(tmp_path):
+    path = tmp_path / "loss.json"
+    loss = losses.ARL(
+        from_logits=True, ignore_class=255, axis=1, reduction="sum"
+    )
+    losses.save(loss, path)
+    saved, again = loss.get_config(), losses.load(path).get_config()
+    assert again == {**saved, "name": "taylor_loss"}
+    # What is said holds.
+    assert not losses.load(path, from_logits=False).from_logits
+
+
+def test_files_of_earlier_versions_have_the_values_that_they_had(path, rng):
     content = json.loads(path.read_text())
-    path.write_text(json.dumps({**content, "version": 2}))
-    assert losses.load(path).coefficients == THETA
-    del content["class_aware"]
-    path.write_text(json.dumps({**content, "version": 1}))
-    loss = losses.load(path)
-    assert loss.coefficients == THETA
-    assert not loss.class_aware
+    del content["settings"]
+    labels, p = np.array([0, 2]), rng.dirichlet(np.ones(3), size=2)
+    expected = taylor_sum(
+        THETA, (0.1, -0.2), 3, np.eye(3)[labels], p, class_aware=False
+    ).mean()
+    for version in (3, 2, 1):
+        if version == 1:
+            del content["class_aware"]
+        path.write_text(json.dumps({**content, "version": version}))
+        loss = losses.load(path)
+        assert loss.coefficients == THETA
+        assert float(loss(labels, p)) == pytest.approx(expected, rel=1e-5)
+        assert "L_0" not in loss.expression()
+        shifted = losses.load(path, shifted=True)
+        assert float(shifted(labels, np.eye(3)[labels])) == 0.0
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"format": "other"}, "not a loss file"),
-        ({"version": 4}, "version 4.*reads versions 1 to 3"),
+        ({"version": 5}, "version 5.*reads versions 1 to 4"),
+        ({"settings": {}}, "settings must have shifted, .*{}"),
         ({"version": 2, "class_aware": True}, "version 2.*fewer than ten"),
         ({"class_aware": 1}, "class_aware must be true or false.*1"),
         ({"coefficients": [1.0]}, "6 finite numbers"),

@@ -61,9 +61,10 @@ def test_matches_the_definition(rng, order, class_aware):
 def test_hand_computed_value():
     # 2 (p - 0.5) summed over both classes is 0; 3 (p - 0.5) (y - 0.25) is
     # 3 * 0.3 * 0.75 + 3 * -0.3 * -0.25 = 0.9; 4 (p - 0.5)^2 is 4 * 0.18.
+    # At p = y these are 0, 1.5 and 2.
     loss = TaylorLoss([2.0, 3.0, 4.0], center=(0.5, 0.25), order=2)
     assert float(loss(np.array([0]), np.array([[0.8, 0.2]]))) == (
-        pytest.approx(0.9 + 0.72, abs=1e-6)
+        pytest.approx(0.9 + 0.72 - 3.5, abs=1e-6)
     )
 
 
@@ -125,7 +126,7 @@ def test_a_class_aware_loss_is_a_gce():
     p[:, 0] = 0.1, 0.8
     np.testing.assert_allclose(
         loss(np.array([0, 0]), p),
-        -2 * np.sqrt(np.sqrt([0.1, 0.8])) / 0.25,
+        2 * (1 - np.sqrt(np.sqrt([0.1, 0.8]))) / 0.25,
         rtol=1e-5,
     )
 
@@ -284,37 +285,47 @@ TERM = re.compile(
 def test_text_expression_says_what_the_loss_computes(rng):
     loss = make(rng, order=3, reduction=None)
     text = loss.expression()
-    assert text.startswith("L = sum_c [ ")
+    assert text.startswith("L = L_0 + sum_c [ ")
+    assert text.endswith(" ], L = 0 at p = y")
     labels, one_hot, p = batch(rng)
-    total, terms = 0.0, 0
-    for term in TERM.finditer(text[len("L = sum_c [ ") :]):
-        value = float(term["sign"] + term["theta"])
-        a = float(term["a"].replace(" ", ""))
-        value = value * (p + a) ** int(term["i"] or 1)
-        if term["b"]:
-            b = float(term["b"].replace(" ", ""))
-            value = value * (one_hot + b) ** int(term["j"] or 1)
-        total, terms = total + value.sum(axis=-1), terms + 1
-    assert terms == 6
-    np.testing.assert_allclose(total, loss(labels, p), atol=1e-4)
+    terms = list(TERM.finditer(text[len("L = L_0 + sum_c [ ") :]))
+    assert len(terms) == 6
+
+    def total(p):
+        total = 0.0
+        for term in terms:
+            value = float(term["sign"] + term["theta"])
+            a = float(term["a"].replace(" ", ""))
+            value = value * (p + a) ** int(term["i"] or 1)
+            if term["b"]:
+                b = float(term["b"].replace(" ", ""))
+                value = value * (one_hot + b) ** int(term["j"] or 1)
+            total = total + value.sum(axis=-1)
+        return total
+
+    expected = total(p) - total(one_hot)
+    np.testing.assert_allclose(loss(labels, p), expected, atol=1e-4)
 
 
 def test_latex_expression():
     loss = TaylorLoss([1, -2, 1e-7], center=(0, 0.5), order=2)
     assert loss.expression("latex") == (
-        r"L = \sum_c \left[ p_c - 2\,p_c\,(y_c - 0.5) "
-        r"+ 1 \cdot 10^{-7}\,p_c^{2} \right]"
+        r"L = L_0 + \sum_c \left[ p_c - 2\,p_c\,(y_c - 0.5) "
+        r"+ 1 \cdot 10^{-7}\,p_c^{2} \right], \quad L = 0 \text{ at } p = y"
     )
-    assert TaylorLoss([0], order=1).expression() == "L = sum_c [ 0 ]"
+    plain = TaylorLoss([0], order=1, shifted=False)
+    assert plain.expression() == "L = sum_c [ 0 ]"
     aware = TaylorLoss([0, -2, 0], order=2, class_aware=True)
     assert aware.expression() == (
-        "L = 1/q sum_c w_c [ -2 u_c y_c ], u_c = p_c^q, q = log 2 / log K, "
-        "w_c = y_c + (1 - y_c) / (K - 1), K = max(C, 10)"
+        "L = L_0 + 1/q sum_c w_c [ -2 u_c y_c ], u_c = p_c^q, "
+        "q = log 2 / log K, w_c = y_c + (1 - y_c) / (K - 1), K = max(C, 10), "
+        "L = 0 at p = y"
     )
     assert aware.expression("latex") == (
-        r"L = \frac{1}{q} \sum_c w_c \left[ -2\,u_c\,y_c \right], "
+        r"L = L_0 + \frac{1}{q} \sum_c w_c \left[ -2\,u_c\,y_c \right], "
         r"\quad u_c = p_c^q, \quad q = \frac{\log 2}{\log K}, "
-        r"\quad w_c = y_c + \frac{1 - y_c}{K - 1}, \quad K = \max(C, 10)"
+        r"\quad w_c = y_c + \frac{1 - y_c}{K - 1}, \quad K = \max(C, 10), "
+        r"\quad L = 0 \text{ at } p = y"
     )
     with pytest.raises(ValueError, match="'text' or 'latex'"):
         loss.expression("html")

@@ -306,8 +306,8 @@ def test_the_defaults_are_the_recommended_ones():
     ("arguments", "message"),
     [
         ({"popsize": 3}, "`popsize` must be an integer of at least 4"),
-        ({"order": 1}, "`order` must be an integer of at least 2"),
-        ({"order": 7}, "1 to 6"),
+        ({"order": 1}, "`order` must be an integer from 2 to 6.*order=1"),
+        ({"order": 7}, "2 to 6.*order=7"),
         ({"generations": 0}, "`generations`.*generations=0"),
         ({"tasks_per_generation": 1.5}, r"tasks_per_generation=1\.5"),
         ({"selection_tasks": 0}, "selection_tasks=0"),

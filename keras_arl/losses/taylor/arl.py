@@ -24,7 +24,7 @@ class ARL(TaylorLoss):
     later version of the package ships.
 
     Args:
-        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+        **kwargs: `from_logits`, `ignore_class`, `reduction` and others, see
             `ClassificationLoss`.
 
     Example:
@@ -51,8 +51,9 @@ class ARL(TaylorLoss):
 
     @classmethod
     def from_config(cls, config):
-        loss = cls.__new__(cls)
-        TaylorLoss.__init__(loss, **config)
+        is_own = {"coefficients", "center", "order", "class_aware", "shifted"}
+        loss = cls(**{k: v for k, v in config.items() if k not in is_own})
+        loss._set_polynomial(**{k: v for k, v in config.items() if k in is_own})
         return loss
 
 

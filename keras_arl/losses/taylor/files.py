@@ -7,7 +7,16 @@ from keras_arl.losses.taylor import polynomial
 from keras_arl.losses.taylor.taylor_loss import TaylorLoss
 
 _FORMAT = "keras_arl.TaylorLoss"
-_VERSION = 3
+_VERSION = 4
+# What files of earlier versions do not say: what their losses computed by.
+_BEFORE = {
+    "shifted": False,
+    "from_logits": False,
+    "ignore_class": None,
+    "axis": -1,
+    "reduction": "sum_over_batch_size",
+    "dtype": None,
+}
 
 
 def save(loss, path, provenance=None):
@@ -17,6 +26,8 @@ def save(loss, path, provenance=None):
         loss: A `TaylorLoss`.
         path: File to write.
         provenance: Optional dictionary that says how the loss was found.
+
+    All that the loss computes by is in the file, its `name` alone is not.
 
     Raises:
         ValueError: If `loss` is no `TaylorLoss`.
@@ -40,6 +51,7 @@ def save(loss, path, provenance=None):
         "class_aware": loss.class_aware,
         "center": list(loss.center),
         "coefficients": list(loss.coefficients),
+        "settings": {name: getattr(loss, name) for name in _BEFORE},
         "exponents": [list(pair) for pair in loss.exponents],
         "expression": loss.expression(),
         "provenance": provenance or {},
@@ -52,10 +64,13 @@ def load(path, **kwargs):
 
     Args:
         path: A file that `save` or a search wrote.
-        **kwargs: Further arguments of `TaylorLoss`, such as `from_logits`.
+        **kwargs: Further arguments of `TaylorLoss`, such as `from_logits`, in
+            the place of the file's.
 
     Returns:
-        A `TaylorLoss`.
+        A `TaylorLoss`. One that an earlier version of the package wrote has
+        the values that it had there: it is not shifted to cost 0 for a certain
+        right prediction.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -74,7 +89,7 @@ def load(path, **kwargs):
         center=content["center"],
         order=content["order"],
         class_aware=content["class_aware"],
-        **kwargs,
+        **{**content["settings"], **kwargs},
     )
 
 
@@ -89,7 +104,7 @@ def read(path):
             f"{path} is not a loss file: expected a JSON object with "
             f"format={_FORMAT!r}"
         )
-    if content.get("version") not in (1, 2, _VERSION):
+    if content.get("version") not in range(1, _VERSION + 1):
         raise ValueError(
             f"{path} has version {content.get('version')!r}; this version of "
             f"keras_arl reads versions 1 to {_VERSION}"
@@ -102,23 +117,33 @@ def read(path):
             "fewer than ten classes; set its version to 3 to use its "
             "coefficients as they are read now"
         )
+    if content["version"] < _VERSION:
+        content["settings"] = dict(_BEFORE)
     missing = {
         "order",
         "class_aware",
         "center",
         "coefficients",
+        "settings",
     } - content.keys()
     if missing:
         raise ValueError(f"{path} lacks {', '.join(sorted(missing))}")
+    settings = content["settings"]
+    if not isinstance(settings, dict) or settings.keys() != _BEFORE.keys():
+        raise ValueError(
+            f"{path}: settings must have {', '.join(_BEFORE)}. Received: "
+            f"{settings!r}"
+        )
     try:
         polynomial.check_order(content["order"])
         polynomial.check_coefficients(content["coefficients"], content["order"])
         polynomial.check_center(content["center"])
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    if not isinstance(content["class_aware"], bool):
-        raise ValueError(
-            f"{path}: class_aware must be true or false. Received: "
-            f"{content['class_aware']!r}"
-        )
+    for name in ("class_aware", "shifted", "from_logits"):
+        value = {**settings, **content}[name]
+        if not isinstance(value, bool):
+            raise ValueError(
+                f"{path}: {name} must be true or false. Received: {value!r}"
+            )
     return content

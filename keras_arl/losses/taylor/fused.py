@@ -11,7 +11,9 @@ from keras_arl.losses.predictions import Logits
 from keras_arl.losses.taylor.polynomial import horner
 
 
-def taylor_of_softmax(logits, labels, exponent, other, change, center):
+def taylor_of_softmax(
+    logits, labels, exponent, other, change, center, zero, one
+):
     """A polynomial of u = p^q for class indices, from logits.
 
     Args:
@@ -21,13 +23,15 @@ def taylor_of_softmax(logits, labels, exponent, other, change, center):
         other: Coefficients of (u - a)^1.. of the unlabelled classes.
         change: What is added to them for the labelled class.
         center: The shift a.
+        zero: What is subtracted of each class.
+        one: What is subtracted of a sample.
 
     Returns:
         A tensor of shape `(...)`.
     """
 
     @tf.custom_gradient
-    def fused(logits, other, change, center):
+    def fused(logits, other, change, center, zero, one):
         predictions = Logits(logits)
         p = predictions.probabilities
         u = p
@@ -35,7 +39,8 @@ def taylor_of_softmax(logits, labels, exponent, other, change, center):
             u = tf.exp(exponent * predictions.log_probabilities)
         x = u - center
         labelled = tf.gather(x, labels, axis=-1, batch_dims=labels.shape.rank)
-        value = tf.reduce_sum(horner(other, x), -1) + horner(change, labelled)
+        values = tf.reduce_sum(horner(other, x) - zero, -1)
+        value = values + horner(change, labelled) - one
 
         def gradient(upstream):
             slope = _derivative(other, x)
@@ -66,11 +71,13 @@ def taylor_of_softmax(logits, labels, exponent, other, change, center):
                         + _derivative(change, labelled)
                     )
                 ),
+                -tf.reduce_sum(upstream) * x.shape[-1],
+                -tf.reduce_sum(upstream),
             )
 
         return value, gradient
 
-    return fused(logits, other, change, center)
+    return fused(logits, other, change, center, zero, one)
 
 
 def _derivative(coefficients, x):

@@ -1,6 +1,6 @@
 """The Taylor polynomial itself, as plain numbers: layout, checks and text.
 
-One sample's loss is the sum over classes c of
+One sample's loss is, up to a constant, the sum over classes c of
 
     sum over i >= 1, i + j <= order of
         theta_ij * (p_c - a)^i * (y_c - b)^j
@@ -30,21 +30,21 @@ def num_coefficients(order):
     return len(exponents(order))
 
 
-def check_order(order):
-    """Raises a `ValueError` unless `order` is an integer from 1 to 6."""
+def check_order(order, smallest=1):
+    """Raises a `ValueError` unless `order` is an integer of up to 6."""
     if (
         not isinstance(order, numbers.Integral)
         or isinstance(order, bool)
-        or not 1 <= order <= MAX_ORDER
+        or not smallest <= order <= MAX_ORDER
     ):
         raise ValueError(
-            f"`order` must be an integer from 1 to {MAX_ORDER}. "
+            f"`order` must be an integer from {smallest} to {MAX_ORDER}. "
             f"Received: order={order!r}"
         )
 
 
 def check_coefficients(coefficients, order, dtype="float32"):
-    """Returns the coefficients as a float64 vector, or raises.
+    """Returns the coefficients as a tuple of floats, or raises.
 
     They must be finite in `dtype`, in which the loss is computed.
     """
@@ -54,7 +54,7 @@ def check_coefficients(coefficients, order, dtype="float32"):
 
 
 def check_center(center, dtype="float32"):
-    """Returns the centre (a, b) as a float64 vector, or raises."""
+    """Returns the centre (a, b) as a tuple of floats, or raises."""
     return _finite_vector("center", center, 2, dtype)
 
 
@@ -78,7 +78,7 @@ def _finite_vector(name, values, length, dtype):
             f"`{name}` must be {length} finite numbers of {dtype}. "
             f"Received: {name}={vector.tolist()}"
         )
-    return vector
+    return tuple(vector.tolist())
 
 
 def coefficient_matrix_indices(order):
@@ -151,7 +151,9 @@ def steepest_pull(coefficients, center, order, class_aware=False):
     return float(pull * largest) if pull > _ROUNDING else 0.0
 
 
-def expression(coefficients, center, order, style="text", class_aware=False):
+def expression(
+    coefficients, center, order, style="text", class_aware=False, shifted=False
+):
     """The polynomial as readable text or as LaTeX. See `TaylorLoss`."""
     if style not in ("text", "latex"):
         raise ValueError(
@@ -176,21 +178,30 @@ def expression(coefficients, center, order, style="text", class_aware=False):
         (sign, first), rest = terms[0], terms[1:]
         body = ("-" if sign == "-" else "") + first
         body += "".join(f" {sign} {term}" for sign, term in rest)
-    if class_aware and latex:
-        return (
-            rf"L = \frac{{1}}{{q}} \sum_c w_c \left[ {body} \right], \quad "
-            r"u_c = p_c^q, \quad q = \frac{\log 2}{\log K}, \quad "
-            r"w_c = y_c + \frac{1 - y_c}{K - 1}, \quad "
-            rf"K = \max(C, {_FEWEST_CLASSES})"
-        )
-    if class_aware:
-        return (
-            f"L = 1/q sum_c w_c [ {body} ], u_c = p_c^q, q = log 2 / log K, "
-            f"w_c = y_c + (1 - y_c) / (K - 1), K = max(C, {_FEWEST_CLASSES})"
-        )
-    if latex:
-        return rf"L = \sum_c \left[ {body} \right]"
-    return f"L = sum_c [ {body} ]"
+    constant = "L_0 + " if shifted else ""
+    body = rf"\left[ {body} \right]" if latex else f"[ {body} ]"
+    if not class_aware:
+        total = r"\sum_c" if latex else "sum_c"
+        parts = [f"L = {constant}{total} {body}"]
+    elif latex:
+        parts = [
+            rf"L = {constant}\frac{{1}}{{q}} \sum_c w_c {body}",
+            "u_c = p_c^q",
+            r"q = \frac{\log 2}{\log K}",
+            r"w_c = y_c + \frac{1 - y_c}{K - 1}",
+            rf"K = \max(C, {_FEWEST_CLASSES})",
+        ]
+    else:
+        parts = [
+            f"L = {constant}1/q sum_c w_c {body}",
+            "u_c = p_c^q",
+            "q = log 2 / log K",
+            "w_c = y_c + (1 - y_c) / (K - 1)",
+            f"K = max(C, {_FEWEST_CLASSES})",
+        ]
+    if shifted:
+        parts.append(r"L = 0 \text{ at } p = y" if latex else "L = 0 at p = y")
+    return (r", \quad " if latex else ", ").join(parts)
 
 
 def _shifted(symbol, shift, latex):

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_arl.losses.base import ClassificationLoss
+from keras_arl.losses.base import set_number
 from keras_arl.losses.base import warn_if_constant_of_a_trace
 from keras_arl.losses.predictions import Logits
 from keras_arl.losses.predictions import take_labelled
@@ -41,6 +42,10 @@ class TaylorLoss(ClassificationLoss):
     The gradient at uniform predictions is then nearly the same for any such C.
     With fewer classes it is the loss of ten, some of which are never predicted.
 
+    A constant is added, so that a certain right prediction costs 0. It changes
+    no gradient with respect to predictions. Without it most such losses are
+    below 0, which in a log looks like a mistake.
+
     A hard label takes two values only, so that the loss is one
     polynomial in the labelled class's probability and another one, summed, in
     the others'; with class indices it is evaluated so, by Horner's rule.
@@ -58,7 +63,10 @@ class TaylorLoss(ClassificationLoss):
         order: Highest total exponent, 1 to 6. Defaults to `4`.
         class_aware: Whether it is a polynomial of p^(log 2 / log C), for ten
             classes or more, instead of p. Defaults to `False`.
-        **kwargs: `from_logits`, `reduction`, `name` and `dtype`, see
+        shifted: Whether the constant is added. Defaults to `True`; in a
+            configuration that does not say it, which an earlier version saved,
+            it is `False`, so that the loss has the values that it had.
+        **kwargs: `from_logits`, `ignore_class`, `reduction` and others, see
             `ClassificationLoss`.
 
     Raises:
@@ -74,7 +82,7 @@ class TaylorLoss(ClassificationLoss):
     >>> loss.exponents
     [(1, 0), (1, 1), (2, 0)]
     >>> float(loss(np.array([1, 0]), np.array([[0.25, 0.75], [0.5, 0.5]])))
-    -0.625
+    0.375
 
     Reference:
         - Gao, Gouk & Hospedales, "Searching for Robustness: Loss Learning for
@@ -91,19 +99,26 @@ class TaylorLoss(ClassificationLoss):
         center=(0.0, 0.0),
         order=4,
         class_aware=False,
+        shifted=True,
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self._set_polynomial(coefficients, center, order, class_aware, shifted)
+
+    def _set_polynomial(
+        self, coefficients, center, order, class_aware, shifted=False
+    ):
         polynomial.check_order(order)
         self.order = int(order)
         self.class_aware = bool(class_aware)
+        self.shifted = bool(shifted)
         self._indices = polynomial.coefficient_matrix_indices(self.order)
         # Variables from the start, for `assign`.
-        self._make_variable(
+        self._make_first_variable(
             "coefficients",
             polynomial.check_coefficients(coefficients, order, self.dtype),
         )
-        self._make_variable(
+        self._make_first_variable(
             "center", polynomial.check_center(center, self.dtype)
         )
 
@@ -139,9 +154,10 @@ class TaylorLoss(ClassificationLoss):
         )
         if center is not None:
             center = polynomial.check_center(center, self.dtype)
-        vars(self)["coefficients"].assign(coefficients)
+        # Both before the one warning of either.
         if center is not None:
-            vars(self)["center"].assign(center)
+            set_number(self, "center", center)
+        set_number(self, "coefficients", coefficients)
         warn_if_constant_of_a_trace(self)
 
     def expression(self, style="text"):
@@ -157,15 +173,20 @@ class TaylorLoss(ClassificationLoss):
         Example:
 
         >>> keras_arl.losses.TaylorLoss([0, -1, 0.5], order=2).expression()
-        'L = sum_c [ -p_c y_c + 0.5 p_c^2 ]'
+        'L = L_0 + sum_c [ -p_c y_c + 0.5 p_c^2 ], L = 0 at p = y'
         """
         return polynomial.expression(
-            self.coefficients, self.center, self.order, style, self.class_aware
+            self.coefficients,
+            self.center,
+            self.order,
+            style,
+            self.class_aware,
+            self.shifted,
         )
 
     def index_loss(self, labels, predictions):
         other, target = self._univariate_coefficients()
-        center = self.number("center")[0]
+        center = self._numbers("center")[0]
         if keras.config.backend() == "tensorflow" and isinstance(
             predictions, Logits
         ):
@@ -176,11 +197,26 @@ class TaylorLoss(ClassificationLoss):
             return self._class_aware_loss(
                 labels, predictions, other, target, center
             )
-        shifted = predictions.probabilities - center
-        correction = polynomial.horner(
-            target - other, take_labelled(shifted, labels)
-        )
-        return ops.sum(polynomial.horner(other, shifted), axis=-1) + correction
+        x = predictions.probabilities - center
+        change = target - other
+        zero, one = self._certain(other, change, center)
+        values = polynomial.horner(other, x) - zero
+        labelled = polynomial.horner(change, take_labelled(x, labels))
+        return ops.sum(values, axis=-1) + labelled - one
+
+    def _certain(self, other, change, center):
+        """What is subtracted: of each class, and of a sample.
+
+        By the operations of the loss itself, so that it is 0 to the last digit.
+        """
+        zero = self._at(0, other, center)
+        one = self._at(1, other, center) - zero + self._at(1, change, center)
+        return zero, one
+
+    def _at(self, p, coefficients, center):
+        if not self.shifted:
+            return ops.zeros_like(center)
+        return polynomial.horner(coefficients, p - center)
 
     def _fused_loss(self, labels, logits, other, target, center):
         from keras_arl.losses.taylor.fused import taylor_of_softmax
@@ -190,35 +226,47 @@ class TaylorLoss(ClassificationLoss):
             exponent, weight = polynomial.class_scale(logits.shape[-1])
             other = other * (weight / exponent)
             target = target / exponent
+        change = target - other
+        certain = self._certain(other, change, center)
         return taylor_of_softmax(
-            logits, labels, exponent, other, target - other, center
+            logits, labels, exponent, other, change, center, *certain
         )
 
     def _class_aware_loss(self, labels, predictions, other, target, center):
-        log_p = predictions.log_probabilities
-        exponent, weight = polynomial.class_scale(log_p.shape[-1])
-        shifted = ops.exp(exponent * log_p) - center
-        of_labelled = take_labelled(shifted, labels)
-        others = ops.sum(polynomial.horner(other, shifted), axis=-1)
-        others = others - polynomial.horner(other, of_labelled)
-        own = polynomial.horner(target, of_labelled)
+        size = predictions.probabilities.shape[-1]
+        exponent, weight = polynomial.class_scale(size)
+        x = predictions.powers(exponent) - center
+        labelled = take_labelled(x, labels)
+        zero = self._at(0, other, center)
+        others = ops.sum(polynomial.horner(other, x) - zero, axis=-1)
+        others = others - (polynomial.horner(other, labelled) - zero)
+        own = polynomial.horner(target, labelled) - self._at(1, target, center)
         return (own + weight * others) / exponent
 
     def soft_loss(self, targets, predictions):
         if not self.class_aware:
-            return ops.sum(
-                self._terms(targets, predictions.probabilities), axis=-1
-            )
+            terms = self._terms(targets, predictions.probabilities)
+            return ops.sum(self._shifted(terms, targets, 1.0), axis=-1)
         exponent, weight = polynomial.class_scale(targets.shape[-1])
-        powers = ops.exp(exponent * predictions.log_probabilities)
         weights = targets + (1 - targets) * weight
-        terms = weights * self._terms(targets, powers)
+        terms = weights * self._terms(targets, predictions.powers(exponent))
+        terms = self._shifted(terms, targets, weight)
         return ops.sum(terms, axis=-1) / exponent
+
+    def _shifted(self, terms, targets, weight):
+        """The terms of all classes, whose sum is 0 at certainty."""
+        if not self.shifted:
+            return terms
+        both = ops.convert_to_tensor([0.0, 1.0], dtype=self.dtype)
+        zero, one = ops.unstack(self._terms(both, both), axis=-1)
+        # Of labels that sum to 1 this sums to a constant.
+        targets = ops.stop_gradient(targets)
+        return terms - (targets * one + (1 - targets) * (weight * zero))
 
     def _terms(self, targets, predictions):
         """The polynomial of each class."""
         matrix = self._coefficient_matrix()
-        center = self.number("center")
+        center = self._numbers("center")
         p, y = predictions - center[0], targets - center[1]
         total = ops.zeros_like(p)
         for i in range(self.order, 0, -1):
@@ -231,7 +279,7 @@ class TaylorLoss(ClassificationLoss):
     def _univariate_coefficients(self):
         """Coefficients of (p - a)^1.. for label 0 and for label 1."""
         labels = ops.convert_to_tensor([[0.0], [1.0]], dtype=self.dtype)
-        shifted = labels - self.number("center")[1]
+        shifted = labels - self._numbers("center")[1]
         powers = [ops.ones_like(shifted)]
         for _ in range(self.order - 1):
             powers.append(powers[-1] * shifted)
@@ -241,13 +289,21 @@ class TaylorLoss(ClassificationLoss):
         return both[0], both[1]
 
     def _coefficient_matrix(self):
-        values = self.number("coefficients")
+        values = self._numbers("coefficients")
         padded = ops.concatenate([values, ops.zeros((1,), dtype=self.dtype)])
         return ops.take(padded, self._indices, axis=0)
+
+    def _numbers(self, name):
+        return ops.convert_to_tensor(self.number(name), dtype=self.dtype)
 
     def get_config(self):
         return {
             "order": self.order,
             "class_aware": self.class_aware,
+            "shifted": self.shifted,
             **super().get_config(),
         }
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{"shifted": False, **config})
