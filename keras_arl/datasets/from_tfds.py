@@ -1,6 +1,9 @@
 """Labelled images and texts of TFDS."""
 
 import re
+import socket
+import urllib.parse
+import urllib.request
 
 import numpy as np
 
@@ -22,6 +25,7 @@ def load(name):
     kind, key = _find_input(name, features)
     label = _find_label(name, features, label)
     try:
+        _check_network(builder)
         builder.download_and_prepare()
     except Exception as error:
         raise RuntimeError(
@@ -69,6 +73,22 @@ def _builder(name):
         ) from error
     except Exception as error:
         raise RuntimeError(f"TFDS could not load {name!r}: {error}") from error
+
+
+def _check_network(builder):
+    """Raises at once where TFDS would try to download for minutes."""
+    if builder.is_prepared() or urllib.request.getproxies():
+        return
+    urls = getattr(builder, "url_infos", None) or ()
+    hosts = {urllib.parse.urlsplit(url).hostname for url in urls}
+    unknown = []
+    for host in hosts - {None}:
+        try:
+            socket.getaddrinfo(host, None)
+        except OSError as error:
+            unknown.append(f"{host}: {error.strerror}")
+    if unknown and len(unknown) == len(hosts):
+        raise ConnectionError("; ".join(sorted(unknown)))
 
 
 def _find_input(name, features):

@@ -1,5 +1,7 @@
 import os
 import pathlib
+import socket
+import time
 
 import numpy as np
 import pytest
@@ -14,8 +16,11 @@ TFDS_DIR = pathlib.Path(
 
 
 @pytest.fixture
-def mock_tfds():
+def mock_tfds(monkeypatch):
     load_dataset.cache_clear()
+    # Nothing is downloaded, so whether there is a network is not asked.
+    proxies = {"https": "http://localhost"}
+    monkeypatch.setattr("urllib.request.getproxies", lambda: proxies)
     with tfds.testing.mock_data(num_examples=20):
         yield
     load_dataset.cache_clear()
@@ -143,3 +148,16 @@ def test_real_mnist():
     assert dataset.pool_inputs.shape == (60_000, 28, 28, 1)
     assert dataset.test_inputs.shape == (10_000, 28, 28, 1)
     assert np.bincount(dataset.test_labels)[[0, 1]].tolist() == [980, 1135]
+
+
+def test_without_a_network_a_download_fails_at_once(monkeypatch):
+    def getaddrinfo(*args, **kwargs):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr("urllib.request.getproxies", dict)
+    began = time.monotonic()
+    with pytest.raises(RuntimeError, match=r"'cmaterdb': raw\.github.*known"):
+        load_dataset("cmaterdb")
+    # TFDS alone tries for minutes.
+    assert time.monotonic() - began < 60

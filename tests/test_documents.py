@@ -1,0 +1,107 @@
+"""README and guides: their Python blocks run, and their links lead somewhere."""
+
+import contextlib
+import importlib.util
+import io
+import pathlib
+import re
+
+import keras
+import pytest
+
+HOME = pathlib.Path(__file__).parents[1]
+README = HOME / "README.md"
+GUIDES = sorted(HOME.glob("examples/guides/*.md"))
+DOCUMENTS = [
+    README,
+    *GUIDES,
+    HOME / "examples" / "search_log.md",
+    HOME / ".github" / "CONTRIBUTING.md",
+]
+# A comment before a block says why a machine without more cannot run it.
+BLOCK = re.compile(
+    r"(<!-- not run: .+? -->\n)?^```python\n(.*?)^```$",
+    re.DOTALL | re.MULTILINE,
+)
+LINK = re.compile(r"\]\((?!\w+:|#)([^)#]+)")
+
+
+def blocks(path):
+    found = BLOCK.findall(path.read_text())
+    return [code for reason, code in found if not reason]
+
+
+def run_blocks(path):
+    """Runs the blocks of a page in order, as one who pastes them does.
+
+    Returns:
+        What they printed.
+    """
+    names, printed = {}, io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        for number, code in enumerate(blocks(path)):
+            source = compile(code, f"{path.name}, block {number}", "exec")
+            exec(source, names)
+    return printed.getvalue()
+
+
+@pytest.fixture(scope="module")
+def readme(tmp_path_factory):
+    """What the README's blocks print, in a directory of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("readme"))
+        return run_blocks(README)
+
+
+def test_the_quickstart_prints_what_the_readme_says(readme):
+    table = re.findall(
+        r"^\| ([\w-]+) \| ([\d.]+) ± ([\d.]+) \|$",
+        README.read_text(),
+        re.MULTILINE,
+    )
+    assert len(table) == 3
+    accuracies = {}
+    for name, mean, spread in table:
+        (printed,) = re.findall(rf"^{name} ([\d.]+)$", readme, re.MULTILINE)
+        accuracies[name] = float(printed)
+        distance = abs(accuracies[name] - float(mean))
+        # 3 standard deviations, and one more example for the rounding.
+        assert distance <= 3 * float(spread) + 0.3, name
+    # The effect that the text promises.
+    assert accuracies["ARL"] > accuracies["cross-entropy"] + 10
+
+
+def test_the_search_on_own_data_ends_in_a_verdict(readme):
+    last = readme.strip().splitlines()[-1]
+    assert re.fullmatch(
+        r"found is ahead of ARL by -?[\d.]+ points, standard error [\d.]+", last
+    )
+
+
+@pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.stem)
+def test_the_blocks_of_a_guide_run(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    keras.utils.set_random_seed(0)
+    run_blocks(path)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
+def test_links_into_the_repository_lead_to_a_file(path):
+    links = LINK.findall(path.read_text())
+    missing = [link for link in links if not (path.parent / link).exists()]
+    assert missing == []
+
+
+def test_the_readme_is_short():
+    assert len(README.read_text().splitlines()) <= 200
+
+
+def test_on_a_package_index_links_are_absolute():
+    spec = importlib.util.spec_from_file_location("setup", HOME / "setup.py")
+    setup = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(setup)
+    text = setup.absolute_links(README.read_text(), "https://there")
+    assert LINK.findall(text) == []
+    assert "](https://there/raw/main/.github/accuracy.png)" in text
+    assert "](https://there/blob/main/examples/guides/arl.md)" in text
+    assert "](https://github.com/cleanlab/cleanlab)" in text
