@@ -106,6 +106,11 @@ def _word(word):
     return tex + (f"_{{{_tex(index)}}}" if index else "")
 
 
+def formulas(docstring):
+    """The formulas of a docstring, as matches whose group 2 is the text."""
+    return _FORMULA.finditer(docstring)
+
+
 def with_tex(docstring):
     """A docstring whose formulas are TeX in HTML, which Markdown leaves."""
 

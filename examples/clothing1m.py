@@ -7,7 +7,7 @@
 Trains on the noisy labels alone, watches clean validation accuracy, and in the
 end tells the clean test accuracy of the last epoch and of the epoch of the best
 validation accuracy. The same command continues a training that was killed, from
-its last whole epoch. All GPUs are used.
+the last epoch that ended. All GPUs are used.
 
 It writes, into --directory:
   report.csv      the accuracies, over all classes and class by class
@@ -203,7 +203,7 @@ def check_flags(recipe):
 
 
 def run(recipe, labels):
-    # Imported after the flags are checked: a wrong flag is told at once.
+    # After the flags are checked, so that a wrong one fails at once.
     program.import_quietly("keras_arl", "tensorflow")
     import keras
     import noisy_training

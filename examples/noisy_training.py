@@ -1,6 +1,6 @@
-"""Training on noisy labels and reporting what came of it; no program.
+"""Trains on noisy labels and reports accuracies; clothing1m.py calls it.
 
-Everything is in one directory, by which a training that was killed continues.
+All files are in one directory. A training that was killed continues from it.
 """
 
 import csv

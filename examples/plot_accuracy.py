@@ -38,7 +38,7 @@ _COLORS = {
 
 
 def main():
-    # Here, so that a wrong flag is told at once.
+    # After the flags are parsed, so that a wrong one fails at once.
     program.import_quietly("keras_arl")
     import numpy as np
 

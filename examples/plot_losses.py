@@ -35,7 +35,7 @@ _OUTPUT = flags.DEFINE_string(
 
 
 def main():
-    # Here, so that a wrong flag is told at once.
+    # After the flags are parsed, so that a wrong one fails at once.
     program.import_quietly("keras_arl")
     from keras_arl import analysis
 

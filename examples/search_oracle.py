@@ -151,7 +151,7 @@ def main():
 
 @contextlib.contextmanager
 def repeated_interrupts():
-    """Repeats a Ctrl-C until it is heard: a destructor would swallow it."""
+    """Repeats a Ctrl-C until it arrives: a destructor may swallow it."""
     if os.name != "posix":
         yield
         return
@@ -196,7 +196,7 @@ def check_flags():
 
 
 def run(command):
-    # Imported after the flags are checked: a wrong flag is told at once.
+    # After the flags are checked, so that a wrong one fails at once.
     program.import_quietly("keras_arl")
     import keras_arl
 
@@ -273,7 +273,7 @@ def run(command):
 
 @contextlib.contextmanager
 def executor():
-    """Who runs the trials, for `LossTuner.search`."""
+    """What runs the trials, for `LossTuner.search`."""
     if _SCHEDULER.value is None:
         if _PROCESSES.value:
             print(
@@ -321,7 +321,7 @@ def report_configs(family):
 
 
 def check_tasks(family, report):
-    """Builds tasks of each dataset, so that what is wrong is told at once."""
+    """Builds tasks of each dataset, so that a wrong one fails at once."""
     from keras_arl import tasks
 
     spaces = family.space if _BROAD.value else (family.space,)
@@ -349,7 +349,7 @@ WRITTEN = (
 
 
 def silence():
-    """Keeps the screen for the search: its own lines are the news."""
+    """Hides TensorFlow's warnings, so that the search's lines stay visible."""
     if "tensorflow" in sys.modules:
         import tensorflow as tf
 

@@ -1,9 +1,11 @@
 """Every example in a public docstring runs and prints what it says."""
 
 import doctest
+import importlib.util
 import inspect
 import itertools
 import os
+import pathlib
 import re
 import tempfile
 
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 import sklearn.datasets
 import tensorflow as tf
+from matplotlib.mathtext import MathTextParser
 
 import keras_arl
 
@@ -85,3 +88,39 @@ def test_every_public_function_has_an_example():
         if inspect.isfunction(thing) and ">>>" not in inspect.getdoc(thing)
     ]
     assert without == []
+
+
+@pytest.fixture(scope="module")
+def reference():
+    """The program that builds the API reference, as a module."""
+    path = pathlib.Path(__file__).parents[1] / ".ci" / "reference.py"
+    spec = importlib.util.spec_from_file_location("reference", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("formula", "tex"),
+    [
+        ("L = (1 - p_y^q) / q", "L = (1 - p_{y}^q) / q"),
+        ("L = sum over c of p_c^(a * (b + 1))",
+         r"L = \sum_{c} p_{c}^{a \cdot (b + 1)}"),
+        ("  q <- theta_ij\n    + weight * k", 
+         r"q \leftarrow \theta_{ij} + \mathrm{weight} \cdot k"),
+        ("t >= 0 if abandoned", r"t \geq 0~\mathrm{if}~\mathrm{abandoned}"),
+    ],
+)  # fmt: skip
+def test_a_formula_becomes_tex(reference, formula, tex):
+    (line,) = reference.to_tex(formula)
+    assert re.sub(" +", " ", line) == tex
+
+
+def test_every_formula_is_valid_tex(reference):
+    pages = map(inspect.getdoc, EVERYTHING.values())
+    formulas = [
+        found[2] for page in pages for found in reference.formulas(page)
+    ]
+    assert len(formulas) > 30
+    for line in itertools.chain(*map(reference.to_tex, formulas)):
+        MathTextParser("agg").parse(f"${line}$")

@@ -3,10 +3,10 @@
     python examples/benchmarks/input_pipeline.py
 
 Makes JPEGs, then counts images per second of the whole pipeline (random square,
-resize, flip, batches), and of nothing but decoding the same images whole, in
-parallel too: the floor of a pipeline that decodes whole images. The ratio is
-the median over the rounds of the pipeline's time over decoding's in the same
-round.
+resize, flip, batches), and of decoding the same images alone, in parallel, too.
+No pipeline that decodes whole images can be faster. The ratio is the time of
+the pipeline over the time of decoding in the same round, the median over the
+rounds.
 """
 
 import io

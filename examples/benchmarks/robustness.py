@@ -8,8 +8,8 @@ learning rate and one number of epochs; each has its published setting. Neither
 the datasets nor the networks are among those that ARL was searched on.
 
 A training is a row of --output, with the clean test accuracy of its last epoch
-and of its best one. The same command goes on where it was stopped; where all
-rows are there it only prints the tables:
+and of its best one. The same command continues a run that was stopped. If all
+rows exist, it only prints the tables:
 
   by loss       mean accuracy over the noisy and the clean problems, average
                 rank, and Wilcoxon's signed-rank test against --reference
@@ -20,22 +20,22 @@ rows are there it only prints the tables:
 
 ± is the standard deviation over the seeds.
 
---other_settings trains the losses at further settings, too, and then prints the
-first table again with each loss at its best one, chosen for each dataset by the
-clean test accuracies themselves: what nobody has who uses it, and an unfair
-advantage over a loss with one setting.
+--other_settings trains the losses at further settings, too, and prints the
+first table again with each loss at its best setting. The best setting of each
+dataset is chosen by the clean test accuracies themselves, which no user has: an
+unfair advantage over a loss with one setting.
 
---networks trains others than a dataset's own, such as an MLP-Mixer (mixer),
-which is among none's.
+--networks replaces each dataset's own networks, for instance by an MLP-Mixer
+(mixer), which no dataset has by default.
 
-The sizes are for two cores. Where there is more, --full_data takes all
-examples, --width widens the networks and --epochs trains longer. A row says
-how it was trained, and rows of several sizes may be in one file.
+The sizes are for two cores. On a larger machine, --full_data takes all
+examples, --width widens the networks and --epochs trains longer. One file may
+hold rows of several sizes: each row says how it was trained.
 
-With KERAS_BACKEND=jax it is several times faster than on TensorFlow, and with
---processes on a CPU faster again with one thread for each: NPROC=1 and
+KERAS_BACKEND=jax is several times faster than TensorFlow. With --processes on a
+CPU, one thread for each process is faster again: set NPROC=1 and
 XLA_FLAGS=--xla_cpu_multi_thread_eigen=false in the environment. Fashion-MNIST,
-CIFAR-10 and CIFAR-10N are TFDS's; the others need no download.
+CIFAR-10 and CIFAR-10N come from TFDS; the others need no download.
 """
 
 import pathlib
@@ -159,7 +159,7 @@ def chosen_problems():
 
 
 def run(problems, names):
-    """The rows of all trainings, those that were there and those missing."""
+    """The rows of all trainings; trains those that are missing."""
     import robustness_settings
 
     from keras_arl import evaluation

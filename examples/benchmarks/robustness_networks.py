@@ -5,7 +5,7 @@ import numpy as np
 
 
 def _mlp(shape, num_classes, seed, width=1):
-    """Deeper than any that a search samples."""
+    """A perceptron, deeper than those that a search samples."""
     layers = _Layers(seed)
     inputs = keras.Input(shape)
     x = keras.layers.Flatten()(inputs)

@@ -28,7 +28,7 @@ NOISES = {
         ("pair_flip", 0.45),
         ("instance_dependent", 0.4),
     ),
-    # There is no published mapping to be mistaken by.
+    # No mapping of similar classes is published for them.
     "vectors": (
         ("none", 0.0),
         ("symmetric", 0.2),
@@ -121,7 +121,7 @@ class Problem:
 
     @property
     def group(self):
-        """What those have in common that share compiled programs."""
+        """Problems with an equal group share compiled programs."""
         return self.dataset, self.network
 
     def build(self):
@@ -220,7 +220,7 @@ def _names_of_characters():
     category_of = {}
     for code in range(0x110000):
         name = unicodedata.name(chr(code), "")
-        # Nothing to be learned from names that are numbered.
+        # Names that are numbers teach nothing.
         if name and not re.search(r"-[0-9A-F]{4,}$|HANGUL SYLLABLE", name):
             category_of[name] = unicodedata.category(chr(code))
     counts = collections.Counter(category_of.values())

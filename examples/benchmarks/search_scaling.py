@@ -2,13 +2,15 @@
 
     python examples/benchmarks/search_scaling.py
 
-Trainings do nothing but take --trial_seconds, in the first part, or no time at
-all, in the second. So what is measured is what sharing costs: "of ideal"
-compares with as many workers that never wait, and "driver ms" is the processor
-time that the search itself takes for a trial, where workers use the same cores.
-The first generation, for which workers start, is not timed. With
---engines=processes,dask both are timed in one run; Dask's workers are processes
-of this machine, too.
+The trainings do nothing, so that only the cost of sharing is measured. In the
+first part a training sleeps for --trial_seconds, in the second it takes no
+time. Columns of the table:
+
+  of ideal   speed, divided by that of workers who are busy all the time
+  driver ms  processor time that the search itself takes for a trial
+
+The first generation is not timed, since workers start during it. Dask's workers
+are processes of this machine, too.
 """
 
 import csv

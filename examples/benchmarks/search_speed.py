@@ -13,14 +13,13 @@ images with 40% of the labels wrong, with an MLP and with a CNN:
     jax_single        the same, not vectorised; for --popsize=64 on a GPU
     evosax            JAX, optax and evosax by hand, without Keras
 
-Each runs in a fresh process, in turn, --rounds times. The first trial's time
-has building and compiling in it. Trials per second are of those after the
-first, all that happens between them included: the median over the rounds. A
-ratio is the median over the rounds of the two runs' ratio in the
-same round. `of peak` is the share of the speed of a large float32 matrix
-product on the same device, by the multiplications that a training needs. The
-rows go to --output as CSV too. In the end trials of no length tell what the
-search itself costs, early and late.
+Each runs in a fresh process, in turn, --rounds times. The first trial includes
+building and compiling. Trials per second count the trials after the first, and
+all that happens between them: the median over the rounds. A ratio compares two
+runs of the same round, and is the median over the rounds. `of peak` compares
+with the speed of a large float32 matrix product on the same device, by the
+multiplications that a training needs. The rows go to --output as CSV, too. In
+the end, trials that take no time measure the cost of the search itself.
 """
 
 import csv

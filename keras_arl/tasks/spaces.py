@@ -38,12 +38,12 @@ _RESNETS = sample_architectures(4, seed=0, families=("resnet",))
 def broad_spaces():
     """Images, text and tables, 2 to 100 classes, and many kinds of noise.
 
-    Small sets with up to four in five labels wrong at random, or nearly half
-    of them by similarity; unbalanced classes; a hundred classes; sparse text;
-    images in so much noise that none is told for sure; trainings long enough
-    for a network to learn wrong labels by heart; dense, convolutional and
-    residual networks. MNIST and TREC are TFDS's, everything else ships with
-    scikit-learn.
+    The sets are small. Up to 80% of the labels are wrong at random, or up to 45%
+    are mistaken for a similar class. Classes are balanced or not, up to a
+    hundred; inputs are images, images under heavy pixel noise, sparse text or
+    tables; networks are dense, convolutional or residual. Trainings are long
+    enough for a network to memorise wrong labels. MNIST and TREC come from
+    TFDS, everything else ships with scikit-learn.
 
     Returns:
         A tuple of `TaskSpace`, for `TaskFamily`.

@@ -20,7 +20,7 @@ def taylor_sum(theta, center, order, targets, probabilities, class_aware=False):
     y = np.asarray(targets, "float64")
     weight, scale = 1.0, 1.0
     if class_aware:
-        # Fewer than ten are ten, some never predicted.
+        # With fewer than ten classes the exponent is that for ten.
         num_classes = max(10, p.shape[-1])
         weight = np.where(y == 1, 1.0, y + (1 - y) / (num_classes - 1))
         scale = np.log2(num_classes)

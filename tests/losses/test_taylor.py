@@ -111,7 +111,7 @@ def test_few_classes_are_ten_for_a_class_aware_loss(rng, num_classes):
     padding = np.zeros((*p.shape[:-1], 10 - num_classes))
     ten = np.concatenate([p, padding], axis=-1)
     certain = np.eye(10)[[0]]
-    # Classes that are never predicted add a constant.
+    # A class with probability 0 adds a constant.
     few, many = (
         loss(labels, p) - loss(np.array([0]), certain[:, :num_classes]),
         loss(labels, ten) - loss(np.array([0]), certain),

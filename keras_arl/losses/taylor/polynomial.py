@@ -117,9 +117,9 @@ def univariate(coefficients, center, order, label):
 def class_scale(num_classes):
     """The exponent and the weight of another class of a class-aware loss.
 
-    Fewer than ten classes are ten, of which some are never predicted: by the
-    exponents of two or three a loss that resists noise with ten would have
-    almost no gradient at the classes that a network has yet to learn.
+    With fewer than ten classes the exponent is that for ten. With the larger
+    exponent for two or three classes, a loss that resists noise with ten
+    classes has almost no gradient at classes that the network has yet to learn.
     """
     effective = max(num_classes, _FEWEST_CLASSES)
     return math.log(2) / math.log(effective), 1 / (effective - 1)

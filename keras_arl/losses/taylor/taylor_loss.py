@@ -39,8 +39,8 @@ class TaylorLoss(ClassificationLoss):
         theta_ij * (p_c^q - a)^i * (y_c - b)^j
     ```
 
-    The gradient at uniform predictions is then nearly the same for any such C.
-    With fewer classes it is the loss of ten, some of which are never predicted.
+    The gradient at uniform predictions is then nearly the same for any C of ten
+    or more. With fewer than ten classes, q is the exponent for ten.
 
     A constant is added, so that a certain right prediction costs 0. It changes
     no gradient with respect to predictions. Without it most such losses are
