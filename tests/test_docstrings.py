@@ -106,7 +106,7 @@ def reference():
         ("L = (1 - p_y^q) / q", "L = (1 - p_{y}^q) / q"),
         ("L = sum over c of p_c^(a * (b + 1))",
          r"L = \sum_{c} p_{c}^{a \cdot (b + 1)}"),
-        ("  q <- theta_ij\n    + weight * k", 
+        ("  q <- theta_ij\n    + weight * k",
          r"q \leftarrow \theta_{ij} + \mathrm{weight} \cdot k"),
         ("t >= 0 if abandoned", r"t \geq 0~\mathrm{if}~\mathrm{abandoned}"),
     ],

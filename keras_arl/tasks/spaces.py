@@ -38,8 +38,8 @@ _RESNETS = sample_architectures(4, seed=0, families=("resnet",))
 def broad_spaces():
     """Images, text and tables, 2 to 100 classes, and many kinds of noise.
 
-    The sets are small. Up to 80% of the labels are wrong at random, or up to 45%
-    are mistaken for a similar class. Classes are balanced or not, up to a
+    The sets are small. Up to 80% of the labels are wrong at random, or up to
+    45% are mistaken for a similar class. Classes are balanced or not, up to a
     hundred; inputs are images, images under heavy pixel noise, sparse text or
     tables; networks are dense, convolutional or residual. Trainings are long
     enough for a network to memorise wrong labels. MNIST and TREC come from
