@@ -14,7 +14,9 @@ the workers of a Dask cluster; the loss found is the same.
 It writes, into --output:
   loss.json       the loss; keras_arl.losses.load("loss.json") reads it back
   losses.png      the loss beside cross-entropy, MAE and GCE
-  fitness.png     fitness over generations
+  fitness.png     fitness over generations, relative to cross-entropy
+  report.html     all of this in one page, for a browser
+  tensorboard/    the same for TensorBoard, with its HParams
   trials.csv      every trial of the search
   comparison.csv  last-epoch clean test accuracy on tasks not seen by the search
 """
@@ -232,7 +234,10 @@ def run(command):
         directory=_DIRECTORY.value,
     )
     with executor() as where:
-        tuner.search(executor=where)
+        tuner.search(
+            executor=where,
+            callbacks=[keras_arl.search.TensorBoard(output / "tensorboard")],
+        )
     tuner.write_results(output / "trials.csv")
     keras_arl.search.plot_fitness(oracle.history()).savefig(
         output / "fitness.png", dpi=120
@@ -268,6 +273,9 @@ def run(command):
     print(f"\nPercent of the test part, mean ± standard deviation of {runs}:")
     print(keras_arl.evaluation.format_table(summary))
     print(keras_arl.evaluation.verdict(rows))
+    keras_arl.evaluation.write_report(
+        tuner, output / "report.html", command, rows
+    )
     print(f"\nWritten to {output}: " + ", ".join(WRITTEN))
 
 
@@ -343,6 +351,8 @@ WRITTEN = (
     "loss.json",
     "losses.png",
     "fitness.png",
+    "report.html",
+    "tensorboard",
     "trials.csv",
     "comparison.csv",
 )

@@ -5,6 +5,7 @@ from keras_arl.evaluation.configs import SeededTask
 from keras_arl.evaluation.configs import fresh_configs
 from keras_arl.evaluation.configs import report_configs
 from keras_arl.evaluation.provenance import provenance
+from keras_arl.evaluation.report import write_report
 from keras_arl.evaluation.statistics import best_variants
 from keras_arl.evaluation.statistics import rank_methods
 from keras_arl.evaluation.tables import format_rows
@@ -28,4 +29,5 @@ __all__ = [
     "summarise",
     "verdict",
     "write_csv",
+    "write_report",
 ]

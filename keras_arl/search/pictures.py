@@ -54,7 +54,7 @@ def plot_fitness(history):
     for name, line in (("best", "o-"), ("mean", "s-")):
         values = [scale * row[name] for row in history]
         axes.plot(generations, values, line, label=f"{name} of the generation")
-    axes.legend()
+    figure.legend(loc="outside lower center", ncols=4)
     return figure
 
 
@@ -97,9 +97,7 @@ def plot_coefficients(candidates):
         "trained"
     )
     if names:
-        axes.legend(
-            loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small"
-        )
+        figure.legend(loc="outside right center")
     return figure
 
 

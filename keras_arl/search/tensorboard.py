@@ -6,7 +6,8 @@ import time
 
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorboard.plugins.hparams import api as hparams
+from tensorboard.plugins.hparams import metadata
+from tensorboard.plugins.hparams import plugin_data_pb2
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from keras_arl.analysis import plot_losses
@@ -129,9 +130,33 @@ def _of_candidate(row):
     values = {name: row[name] for name in row if name not in skipped}
     run = f"{row['phase']} {row['generation']}, candidate {row['candidate']}"
     return [
-        (0, hparams.hparams_pb(values, trial_id=run)),
+        (0, _hyperparameters(run, values)),
         (0, _scalars(score=row["score"], gain=row["gain"])),
     ]
+
+
+def _hyperparameters(run, values):
+    """A `Summary` of a run's hyperparameters.
+
+    As the plugin's own `api.hparams_pb` makes it, which imports TensorFlow.
+    """
+    session = plugin_data_pb2.SessionStartInfo(
+        group_name=run, start_time_secs=time.time()
+    )
+    for name, value in values.items():
+        if isinstance(value, str):
+            session.hparams[name].string_value = value
+        else:
+            session.hparams[name].number_value = value
+    summary = Summary()
+    summary.value.add(
+        tag=metadata.SESSION_START_INFO_TAG,
+        metadata=metadata.create_summary_metadata(
+            plugin_data_pb2.HParamsPluginData(session_start_info=session)
+        ),
+        tensor=metadata.NULL_TENSOR,
+    )
+    return summary
 
 
 def _scalars(**values):

@@ -14,7 +14,7 @@ import numbers
 import numpy as np
 
 MAX_ORDER = 6
-_FEWEST_CLASSES = 10
+FEWEST_CLASSES = 10
 # Of a pull, in units of the largest coefficient.
 _ROUNDING = 1e-9
 
@@ -121,7 +121,7 @@ def class_scale(num_classes):
     exponent for two or three classes, a loss that resists noise with ten
     classes has almost no gradient at classes that the network has yet to learn.
     """
-    effective = max(num_classes, _FEWEST_CLASSES)
+    effective = max(num_classes, FEWEST_CLASSES)
     return math.log(2) / math.log(effective), 1 / (effective - 1)
 
 
@@ -134,9 +134,9 @@ def steepest_pull(coefficients, center, order, class_aware=False):
     """
     # Where it peaks it is flat; 999 values find it to 1e-5 of itself.
     p = np.arange(1, 1000) / 1000
-    others = _FEWEST_CLASSES - 1
+    others = FEWEST_CLASSES - 1
     rest = (1 - p) / others
-    exponent, weight = class_scale(_FEWEST_CLASSES) if class_aware else (1, 1)
+    exponent, weight = class_scale(FEWEST_CLASSES) if class_aware else (1, 1)
     largest = max(abs(theta) for theta in coefficients)
     if largest == 0:
         return 0.0
@@ -189,7 +189,7 @@ def expression(
             "u_c = p_c^q",
             r"q = \frac{\log 2}{\log K}",
             r"w_c = y_c + \frac{1 - y_c}{K - 1}",
-            rf"K = \max(C, {_FEWEST_CLASSES})",
+            rf"K = \max(C, {FEWEST_CLASSES})",
         ]
     else:
         parts = [
@@ -197,7 +197,7 @@ def expression(
             "u_c = p_c^q",
             "q = log 2 / log K",
             "w_c = y_c + (1 - y_c) / (K - 1)",
-            f"K = max(C, {_FEWEST_CLASSES})",
+            f"K = max(C, {FEWEST_CLASSES})",
         ]
     if shifted:
         parts.append(r"L = 0 \text{ at } p = y" if latex else "L = 0 at p = y")
