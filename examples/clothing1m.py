@@ -12,6 +12,7 @@ the last epoch that ended. All GPUs are used.
 It writes, into --directory:
   report.csv      the accuracies, over all classes and class by class
   confusion.png   the last epoch's confusion matrix
+  curves.png      accuracies over the epochs
   history.csv     loss and accuracies, an epoch a row
   tensorboard/    the same for TensorBoard
   last.weights.h5, best.weights.h5
@@ -246,7 +247,8 @@ def run(recipe, labels):
         f"{len(gpus)} GPUs"
     )
     noisy_training.fit(model, train, validation, recipe.epochs, directory)
-    title = f"{_DATASET.value}, loss {_LOSS.value}"
+    data = "made data" if _FAKE_DATA.value else _DATASET.value
+    title = f"{data}, {labels} labels, loss {_LOSS.value}"
     noisy_training.report(model, test, names, title, directory)
 
 

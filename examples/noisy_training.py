@@ -9,6 +9,7 @@ import json
 import keras
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from sklearn import metrics
 
 from keras_arl import evaluation
@@ -176,22 +177,12 @@ def report(model, test, names, title, directory):
             }
         )
         if which == "last":
-            figure = Figure(figsize=(9, 8), layout="constrained")
-            axes = figure.subplots()
-            metrics.ConfusionMatrixDisplay.from_predictions(
-                true,
-                predicted,
-                labels=range(len(names)),
-                display_labels=names,
-                normalize="true",
-                values_format=".2f",
-                xticks_rotation=45,
-                im_kw={"vmin": 0, "vmax": 1},
-                text_kw={"fontsize": 7},
-                ax=axes,
-            )
-            axes.set_title(f"{title}, last epoch")
+            figure = confusion(true, predicted, names)
+            figure.suptitle(f"{title}, last epoch")
             figure.savefig(directory / "confusion.png", dpi=120)
+    figure = learning_curves(history, epochs)
+    figure.suptitle(title)
+    figure.savefig(directory / "curves.png", dpi=120)
     evaluation.write_csv(rows, directory / "report.csv")
     print("\nClean test accuracy in percent:")
     width = max(map(len, [*names, "validation"])) + 2
@@ -202,4 +193,56 @@ def report(model, test, names, title, directory):
         cells = "".join(f"{scale * row[key]:8.{digits}f}" for row in rows)
         title = {"number": "epoch", "test": "all classes"}.get(key, key)
         print(f"{title:{width}}{cells}")
-    print(f"\nWritten to {directory}: report.csv, confusion.png, history.csv")
+    print(
+        f"\nWritten to {directory}: report.csv, confusion.png, curves.png, "
+        "history.csv"
+    )
+
+
+def confusion(true, predicted, names):
+    """Draws a confusion matrix in percent of each true class."""
+    figure = Figure(figsize=(9, 8), layout="constrained")
+    shown = metrics.ConfusionMatrixDisplay(
+        100
+        * metrics.confusion_matrix(
+            true, predicted, labels=range(len(names)), normalize="true"
+        ),
+        display_labels=names,
+    ).plot(
+        ax=figure.subplots(),
+        values_format=".0f",
+        xticks_rotation=45,
+        im_kw={"vmin": 0, "vmax": 100},
+        text_kw={"fontsize": 8},
+    )
+    for text in shown.text_.flat:
+        # Most pairs of classes are never mistaken for each other.
+        text.set_visible(text.get_text() != "0")
+    shown.ax_.set_title("percent of the true class; below 0.5 left empty")
+    return figure
+
+
+def learning_curves(history, epochs):
+    """Draws accuracies over epochs.
+
+    Args:
+        history: What `read_history` returns.
+        epochs: The epochs that are reported, a dictionary by name.
+    """
+    figure = Figure(figsize=(7, 4.4), layout="constrained")
+    axes = figure.subplots()
+    numbers = [epoch + 1 for epoch in sorted(history)]
+    for key, label in (
+        ("accuracy", "training, on the labels trained on"),
+        ("val_accuracy", "validation, on clean labels"),
+    ):
+        values = [100 * float(history[epoch - 1][key]) for epoch in numbers]
+        axes.plot(numbers, values, marker=".", label=label)
+    for (which, epoch), mark in zip(epochs.items(), ("s", "*"), strict=True):
+        value = 100 * float(history[epoch]["val_accuracy"])
+        axes.plot(epoch + 1, value, mark, color="black", label=f"{which} epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("accuracy in percent")
+    figure.legend(loc="outside lower center", ncols=2)
+    return figure

@@ -4,10 +4,17 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from keras_arl.analysis import probing
+from keras_arl.analysis.styles import style_of
 from keras_arl.checks import check_num_classes
 
 # The slope's axis ends here, where some losses go on.
 _SLOPES = (-3.0, 1.0)
+# A loss has no bound if it grows as much over the last of these distances to
+# an end as before, as a logarithm does.
+_NEAR = np.array([1e-2, 1e-4, 1e-6])
+_WITHOUT_BOUND = 0.9
+_FAR = 1e6
+_ZERO = 1e-12
 
 
 def plot_losses(losses, num_classes=10):
@@ -15,10 +22,11 @@ def plot_losses(losses, num_classes=10):
 
     The other classes share the rest of the probability equally. Losses differ
     in scale and offset, which an optimizer's learning rate hides; to compare
-    shapes, each is shifted to 0 at p = 1 and scaled so that its slope at the
-    uniform prediction, p = 1 / C, has size 1. Left the loss, right its slope:
-    how hard a sample with that prediction pulls. The slope's axis ends at -3
-    and 1, where some losses go on.
+    shapes, each is shifted so that its minimum is 0, and scaled so that its
+    slope at the uniform prediction, p = 1 / C, has size 1; one without a slope
+    there is not scaled, as the legend says. Left the loss, right its slope: how
+    hard a sample with that prediction pulls. A loss that grows without bound
+    leaves the frame, and so does a slope below -3 or above 1.
 
     Args:
         losses: Dictionary from a name to a `keras.losses.Loss` or a function
@@ -48,25 +56,44 @@ def plot_losses(losses, num_classes=10):
             np.linspace(0.02, 0.998, 490)[1:],
         ]
     )
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure = Figure(figsize=(10, 4.4), layout="constrained")
     value_axes, slope_axes = figure.subplots(1, 2)
+    highest = 0.0
     for name, loss in losses.items():
-        value, slope = _normalised_curve(loss, p, num_classes)
-        value_axes.plot(p, value, label=name)
-        slope_axes.plot(p, slope, label=name)
+        value, slope, ends, is_scaled = _normalised_curve(loss, p, num_classes)
+        highest = max(highest, value.max())
+        label = name if is_scaled else f"{name} (not scaled: no slope at 1/C)"
+        style = style_of(name)
+        # Up and away where the loss has no bound.
+        value_axes.plot(
+            np.concatenate([[0.0], p, [1.0]]),
+            np.concatenate([ends[:1], value, ends[1:]]),
+            label=label,
+            **style,
+        )
+        slope_axes.plot(p, slope, label=label, **style)
+    value_axes.set_ylim(-0.04 * highest, 1.04 * highest)
     slopes = [line.get_ydata() for line in slope_axes.get_lines()]
     lowest = max(_SLOPES[0], min(slope.min() for slope in slopes))
     highest = min(_SLOPES[1], max(0, *(slope.max() for slope in slopes)))
     slope_axes.set_ylim(lowest - 0.15, highest + 0.15)
     for axes, label in ((value_axes, "loss"), (slope_axes, "slope")):
         axes.axhline(0, color="0.8", linewidth=0.8, zorder=0)
-        axes.axvline(1 / num_classes, color="0.8", linestyle=":", zorder=0)
+        uniform = axes.axvline(
+            1 / num_classes, color="0.5", linestyle=":", zorder=0
+        )
         axes.set_xlabel("predicted probability of the labelled class")
         axes.set_ylabel(label)
-        axes.legend()
+    handles, names = value_axes.get_legend_handles_labels()
+    figure.legend(
+        [*handles, uniform],
+        [*names, "uniform prediction, 1/C"],
+        loc="outside lower center",
+        ncols=4,
+    )
     figure.suptitle(
-        f"{num_classes} classes; shifted to 0 at p = 1, scaled to slope of "
-        "size 1 at the uniform prediction (dotted)"
+        f"{num_classes} classes; each loss shifted to a minimum of 0, scaled "
+        "to a slope of size 1 at the uniform prediction"
     )
     return figure
 
@@ -81,7 +108,21 @@ def _normalised_curve(loss, p, num_classes):
         step[:, 0] = 1
         return probing.path_slopes(loss, np.zeros(len(p)), predictions(p), step)
 
-    value = probing.values(loss, np.zeros(len(p)), predictions(p))
-    at_1 = probing.values(loss, np.zeros(1), predictions(np.ones(1)))
-    size = abs(slopes(np.array([1 / num_classes]))[0]) or 1.0
-    return (value - at_1) / size, slopes(p) / size
+    def values(p):
+        return probing.values(loss, np.zeros(len(p)), predictions(p))
+
+    value, ends = values(p), values(np.array([_ZERO, 1.0]))
+    size = abs(slopes(np.array([1 / num_classes]))[0])
+    scale = size or 1.0
+    lowest = min(value.min(), *ends)
+    for number, (sign, offset) in enumerate(((1, 0), (-1, 1))):
+        near = values(offset + sign * _NEAR)
+        growth = np.diff(near)
+        if growth[1] > _WITHOUT_BOUND * growth[0] > 0:
+            ends[number] += scale * _FAR
+    return (
+        (value - lowest) / scale,
+        slopes(p) / scale,
+        (ends - lowest) / scale,
+        size > 0,
+    )

@@ -4,6 +4,7 @@ from keras_arl.evaluation.comparison import compare
 from keras_arl.evaluation.configs import SeededTask
 from keras_arl.evaluation.configs import fresh_configs
 from keras_arl.evaluation.configs import report_configs
+from keras_arl.evaluation.pictures import plot_noise
 from keras_arl.evaluation.provenance import provenance
 from keras_arl.evaluation.report import write_report
 from keras_arl.evaluation.statistics import best_variants
@@ -23,6 +24,7 @@ __all__ = [
     "format_table",
     "fresh_configs",
     "paired_difference",
+    "plot_noise",
     "provenance",
     "rank_methods",
     "report_configs",
