@@ -149,6 +149,66 @@ def test_a_loaded_regularisation_goes_on(rng, tmp_path):
         fit(SparseRegularizationSchedule(growth=2.0))
 
 
+def test_a_dal_moves_from_gce_to_an_entropy(rng):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+    loss = losses.DAL(from_logits=True)
+    model.compile(optimizer=keras.optimizers.SGD(0.0), loss=loss)
+    x, labels = rng.normal(size=(8, 2)), rng.integers(3, size=8)
+    schedule = losses.DALSchedule(loss, epochs=4, start=0.5, end=1.5)
+    found = model.fit(
+        x, labels, epochs=4, batch_size=8, callbacks=[schedule], verbose=0
+    ).history["loss"]
+    z = to_numpy(model(x)).astype("float64")
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    p_y, entropy = p[np.arange(8), labels], -np.sum(p * np.log(p), axis=1)
+    numbers = [(0.5, 0.0), (0.75, 0.0), (1.0, 0.0), (1.25, 0.5)]
+    expected = [
+        np.mean((1 - p_y**q) / q + weight * entropy / (q * np.log(3)))
+        for q, weight in numbers
+    ]
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    # A `q` that stays below 1 never comes to the entropy.
+    assert losses.DALSchedule(loss, 4, 0.5, 0.9).numbers(3) == {
+        "q": pytest.approx(0.8),
+        "entropy_weight": 0.0,
+    }
+    with pytest.raises(ValueError, match=r"`end`.*start=0\.6.*end=0\.5"):
+        losses.DALSchedule(loss, epochs=4, end=0.5)
+
+
+def test_an_l1_penalty_is_of_all_weights(rng):
+    model = keras.Sequential(
+        [
+            keras.Input((2,)),
+            keras.layers.Dense(3),
+            keras.layers.BatchNormalization(),
+        ]
+    )
+    x, labels = rng.normal(size=(8, 2)), rng.integers(3, size=8)
+    found = []
+    # It takes the place of the one before.
+    for delta in (0.3, 0.1, 0):
+        losses.l1_regularization(model, delta)
+        model.compile(
+            optimizer=keras.optimizers.SGD(0.0),
+            loss=losses.CrossEntropy(from_logits=True),
+        )
+        history = model.fit(x, labels, batch_size=8, verbose=0).history
+        found.append(history["loss"][0])
+    weights = [np.abs(to_numpy(w)).sum() for w in model.trainable_weights]
+    assert len(weights) == 4
+    np.testing.assert_allclose(
+        np.array(found) - found[-1],
+        np.array([0.3, 0.1, 0]) * sum(weights),
+        rtol=1e-4,
+        atol=1e-6,
+    )
+    with pytest.raises(ValueError, match="must be built"):
+        losses.l1_regularization(keras.Sequential(), 0.1)
+    with pytest.raises(ValueError, match=r"`delta`.*delta=-1"):
+        losses.l1_regularization(model, -1)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

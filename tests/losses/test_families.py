@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import scipy.special
 
 from keras_arl import losses
 from keras_arl.losses import TaylorLoss
@@ -119,6 +120,88 @@ def test_normalised_losses_are_in_0_1_and_sum_to_1_over_the_labels(rng):
     same(losses.NFL(gamma=0.0), losses.NCE(), (np.arange(37) % 5, p))
 
 
+def test_negative_losses_are_symmetric(rng):
+    # Over the labels they sum to C - 1.
+    p = np.concatenate([rng.dirichlet(np.ones(5), size=32), np.eye(5)])
+    for loss in (losses.NNCE(), losses.NNFL(), losses.NNFL(gamma=3.0)):
+        by_label = np.stack(
+            [per_sample(loss, (np.full(len(p), k), p)) for k in range(5)]
+        )
+        assert by_label.min() >= 0
+        assert by_label.max() <= 1
+        np.testing.assert_allclose(by_label.sum(axis=0), 4.0, rtol=1e-5)
+    same(losses.NNFL(gamma=0.0), losses.NNCE(), (np.arange(37) % 5, p))
+
+
+def test_js_goes_from_cross_entropy_to_half_of_mae(batch):
+    same(losses.JS(weight=1e-4), losses.CrossEntropy(), batch, rtol=2e-3)
+    same(
+        losses.JS(weight=1 - 1e-6),
+        Scaled(0.5, losses.MAE()),
+        batch,
+        rtol=0.1,
+    )
+
+
+def test_losses_that_are_others_at_an_end_of_their_numbers(batch):
+    cross_entropy = losses.CrossEntropy()
+    wide = {"norm": 1e6, "threshold": 1e6}
+    nearly = losses.EpsilonSoftmax(cross_entropy, m=1e-6)
+    for loss in (
+        losses.PHuberCE(tau=1e6),
+        losses.LogitClipping(cross_entropy, **wide),
+        nearly,
+        losses.EntropyRegularization(cross_entropy, weight=0.0),
+    ):
+        same(loss, cross_entropy, batch, rtol=1e-3)
+    same(losses.PHuberGCE(tau=1e6), losses.GCE(), batch)
+    same(losses.DAL(q=0.7), losses.GCE(), batch)
+    mse = losses.AMSE(a=1.0)
+    same(losses.AMSE(a=1.0, from_zero=True), mse, batch)
+
+
+def test_phuber_is_continuous_with_its_slope():
+    for loss, kink in (
+        (losses.PHuberCE(tau=4.0, reduction="sum"), 0.25),
+        (losses.PHuberGCE(q=0.5, tau=2.0, reduction="sum"), 0.25),
+    ):
+        near = kink + np.array([-1e-4, 1e-4])
+        p = np.stack([near, 1 - near], axis=1)
+        (below, above), (low, high) = (
+            per_sample(loss, ([0, 0], p)),
+            value_and_gradient(lambda p, loss=loss: loss(np.zeros(2), p), p)[1],
+        )
+        assert below - above == pytest.approx(2e-4 * loss.tau, rel=1e-2)
+        assert low[0] == pytest.approx(high[0], rel=1e-2)
+
+
+def test_a_super_loss_weighs_by_lamberts_function():
+    # Far below, at, and far above the threshold.
+    p = np.array([[1.0, 0.0], [0.5, 0.5], [1e-6, 1 - 1e-6]])
+    loss = losses.SuperLoss(losses.CrossEntropy(), regularization=0.5)
+    weights = []
+    for inner in (loss, losses.CrossEntropy()):
+        inner.reduction = "sum"
+        _, gradient = value_and_gradient(
+            lambda p, inner=inner: inner(np.zeros(3), p), p
+        )
+        weights.append(gradient[:, 0])
+    ratios = weights[0] / weights[1]
+    excess = -np.log(p[2, 0]) - np.log(2)
+    hard = np.exp(-scipy.special.lambertw(excess / 1.0).real)
+    np.testing.assert_allclose(ratios, [np.e, 1, hard], rtol=1e-4)
+
+
+def test_a_detached_focus_counts_as_constant():
+    p = [[0.3, 0.7]]
+    for loss in (losses.Focal(), losses.Focal(detach_focus=True)):
+        _, gradient = value_and_gradient(
+            lambda p, loss=loss: loss(np.array([0]), p), p
+        )
+        of_focus = 0 if loss.detach_focus else 2 * 0.7 * np.log(0.3)
+        assert gradient[0, 0] == pytest.approx(of_focus - 0.49 / 0.3, rel=1e-4)
+
+
 def test_corrections_without_noise_are_cross_entropy(batch):
     identity = np.eye(5)
     for cls in (losses.ForwardCorrection, losses.BackwardCorrection):
@@ -217,7 +300,17 @@ def test_rce_of_any_log_zero(log_zero):
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
-        ("ce", {"label_smoothing": 1.5}, r"`label_smoothing`.*\[0, 1\].*1\.5"),
+        ("ce", {"label_smoothing": 1.5}, r"`label_smoothing`.*most 1.*1\.5"),
+        ("amse", {"a": 0.9}, r"`a`.*at least 1.*a=0\.9"),
+        ("dal", {"q": 0}, "`q`.*above 0.*q=0"),
+        ("js", {"weight": 1}, r"`weight`.*\(0, 1\).*weight=1"),
+        ("ldr_kl", {"temperature": 0}, "`temperature`.*temperature=0"),
+        ("nnce", {"min_prob": 0.5}, r"`min_prob`.*0\.01.*min_prob=0\.5"),
+        ("phuber_ce", {"tau": 1}, "`tau`.*above 1.*tau=1"),
+        ("phuber_gce", {"q": 1}, r"`q`.*\(0, 1\).*q=1"),
+        ("ce+eps", {"m": 0}, "`m`.*above 0.*m=0"),
+        ("ce+lc", {"threshold": 0}, "`threshold`.*above 0.*threshold=0"),
+        ("ce+sl", {"threshold": "log"}, "`threshold`.*threshold='log'"),
         ("focal", {"gamma": -1}, r"`gamma`.*at least 0.*gamma=-1"),
         ("gce", {"q": 0}, r"`q`.*\(0, 1\].*q=0"),
         ("gce", {"q": float("nan")}, "q=nan"),

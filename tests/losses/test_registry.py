@@ -21,6 +21,18 @@ def test_names_give_their_losses():
     assert loss.reduction == "sum"
 
 
+def test_names_are_read_from_left_to_right():
+    loss = get("ce+eps+mae", active={"m": 10}, alpha=2)
+    assert type(loss) is losses.ActivePassive
+    assert type(loss.active) is losses.EpsilonSoftmax
+    assert (loss.active.m, loss.alpha, loss.beta) == (10.0, 2.0, 1.0)
+    # What is given of a part leaves its other published settings.
+    assert get("focal+eps+mae", active={"m": 10}).active.loss.gamma == 0.1
+    loss = get("nce+mae+lc", norm=2, loss={"beta": 3}, from_logits=True)
+    assert type(loss) is losses.LogitClipping
+    assert (loss.norm, loss.loss.beta, loss.from_logits) == (2.0, 3.0, True)
+
+
 def test_every_exported_loss_is_registered():
     exported = {
         thing
@@ -39,20 +51,29 @@ def test_every_exported_loss_is_registered():
     assert registered == exported
 
 
-@pytest.mark.parametrize("dataset", ["mnist", "cifar10", "cifar100"])
+@pytest.mark.parametrize(
+    "dataset", ["mnist", "cifar10", "cifar100", "webvision", "clothing1m"]
+)
 def test_published_settings_are_arguments_of_their_losses(dataset):
-    for name, settings in losses.published_settings(dataset).items():
-        if name == "sparse_regularization_schedule":
-            losses.SparseRegularizationSchedule(get("ce+sr"), **settings)
-            continue
-        assert name in losses.names()
-        config = get(name, dataset=dataset).get_config()
+    settings = losses.published_settings(dataset)
+    growth = settings.pop("sparse_regularization_schedule", {})
+    losses.SparseRegularizationSchedule(get("ce+sr"), **growth)
+    ends = settings.pop("dal_schedule", {})
+    losses.DALSchedule(get("dal"), epochs=1, **ends)
+    for name, delta in settings.pop("l1_regularization", {}).items():
+        assert name in settings
+        assert 0 < delta < 1e-3
+
+    def check(config, settings):
         for key, value in settings.items():
-            part = config[key]
             if isinstance(value, dict):
-                assert value.items() <= part["config"].items()
+                check(config[key]["config"], value)
             else:
-                assert part == value
+                assert config[key] == value
+
+    for name, arguments in settings.items():
+        assert name in losses.names()
+        check(get(name, dataset=dataset).get_config(), arguments)
 
 
 def test_published_settings_by_dataset():
@@ -67,6 +88,12 @@ def test_published_settings_by_dataset():
     assert (aul.passive.a, aul.passive.q) == (6.0, 3.0)
     assert get("nce+aul", "cifar100", beta=1).beta == 1.0
     assert get("gce", "cifar100").q == 0.7
+    # Ye et al. 2023 and Wang et al. 2025.
+    anl = get("nce+nnce+er", "cifar100")
+    assert (anl.loss.alpha, anl.loss.beta, anl.weight) == (10.0, 1.0, 0.01)
+    jal = get("nfl+amse", "cifar100", from_logits=True)
+    assert (jal.alpha, jal.beta, jal.passive.a) == (5.0, 1.0, 20.0)
+    assert get("sce", "clothing1m").log_zero == -9.21
 
 
 def test_what_is_given_leaves_the_other_published_settings():
@@ -103,8 +130,8 @@ def test_losses_of_keras():
         (("alr",), r"Unknown loss 'alr'.*arl"),
         (("nce+alr",), r"Unknown loss 'nce\+alr'"),
         (("nce+mae+rce",), r'named "a\+b".*nce\+mae\+rce'),
-        (("sr",), '"sr" regularises another loss'),
-        (("sr+ce",), r'named "a\+b"'),
+        (("sr",), '"sr" stands behind the loss'),
+        (("sr+ce",), '"sr" stands behind the loss'),
         (("gce", "imagenet"), "published for.*dataset='imagenet'"),
         (("mse", "mnist"), r"'mse' with \['dataset'\]"),
     ],
