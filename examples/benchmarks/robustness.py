@@ -1,17 +1,21 @@
-"""Trains with every loss of the package on data that no search has seen.
+"""Trains with every loss and learner on data that no search has seen.
 
     python examples/benchmarks/robustness.py
 
-A problem is a dataset, a noise, a network and a seed. All losses meet the same
+A problem is a dataset, a noise, a network and a seed. All methods meet the same
 examples, wrong labels, initial weights and batches, with one optimizer, one
 learning rate and one number of epochs; each has its published setting. Neither
 the datasets nor the networks are among those that ARL was searched on.
+
+Learners that need clean examples get ten of each class (of wine as many as the
+training part leaves, at most ten) that no other method trains on, but for
+"ce_with_clean": cross-entropy with these among its examples.
 
 A training is a row of --output, with the clean test accuracy of its last epoch
 and of its best one. The same command continues a run that was stopped. If all
 rows exist, it only prints the tables:
 
-  by loss       mean accuracy over the noisy and the clean problems, average
+  by method     mean accuracy over the noisy and the clean problems, average
                 rank, and Wilcoxon's signed-rank test against --reference
   by noise      mean accuracy
   by dataset    mean accuracy over its noisy problems
@@ -66,7 +70,12 @@ _NETWORKS = flags.DEFINE_list(
     "mixer; all but the first need images.",
 )
 _LOSSES = flags.DEFINE_list(
-    "losses", None, "Names of losses. Default: all that need nothing else."
+    "losses",
+    None,
+    "Names of losses, or none. Default: all that need nothing else.",
+)
+_LEARNERS = flags.DEFINE_list(
+    "learners", None, "Learners, or none. Default: all."
 )
 _SEEDS = flags.DEFINE_integer("seeds", 3, "Seeds per problem.", 1)
 _LEARNING_RATE = flags.DEFINE_float("learning_rate", 1e-3, "Adam's.")
@@ -87,33 +96,26 @@ _OTHER_SETTINGS = flags.DEFINE_bool(
     "other_settings", False, "Whether losses have other settings, too."
 )
 _REFERENCE = flags.DEFINE_string(
-    "reference", "arl", "Loss that the others are tested against."
+    "reference", "arl", "Method that the others are tested against."
 )
 _OUTPUT = flags.DEFINE_string(
     "output", "robustness.csv.gz", "CSV file of rows, compressed if .gz."
 )
 program.positive(_LEARNING_RATE)
 
-# They need a transition matrix, coefficients, or another loss before them.
-_LEFT_OUT = (
-    "backward_correction",
-    # Not among the published rows yet.
-    "bi_tempered",
-    "forward_correction",
-    "poly_soft",
-    "taylor",
-    "truncated_gce",
-)
 _PROBLEM = ("dataset", "noise", "noise_rate", "network")
 
 
 def main():
     program.import_quietly("keras_arl")
-    names, problems = chosen_losses(), chosen_problems()
-    rows = run(problems, names)
-    published = [row for row in rows if row["method"] in names]
+    names, learners = chosen_losses(), chosen_learners()
+    if not names and not learners:
+        program.fail("--losses and --learners must name at least one")
+    problems = chosen_problems(learners)
+    rows = run(problems, names, learners)
+    published = [row for row in rows if row["method"] in (*names, *learners)]
     noisy = [row for row in published if row["noise"] != "none"]
-    print(by_loss(published))
+    print(by_method(published))
     print(by_group(published, ("noise", "noise_rate"), spread=False))
     print(by_group(noisy, ("dataset",), spread=False))
     print(by_group(noisy, ("network",), spread=False))
@@ -121,19 +123,32 @@ def main():
     if _OTHER_SETTINGS.value:
         from keras_arl import evaluation
 
-        # A method is named by its loss, then its setting.
-        best = evaluation.best_variants(rows, lambda m: m.partition(" ")[0])
-        print(by_loss(best))
+        # A loss is named by its name, then its setting.
+        best = evaluation.best_variants(
+            rows, lambda m: m if m in learners else m.partition(" ")[0]
+        )
+        print(by_method(best))
 
 
 def chosen_losses():
-    from keras_arl import losses
+    import robustness_settings
 
-    known = [name for name in losses.names() if name not in _LEFT_OUT]
-    return program.listed(_LOSSES, known) if _LOSSES.value else known
+    return chosen(_LOSSES, robustness_settings.ordinary())
 
 
-def chosen_problems():
+def chosen_learners():
+    import robustness_settings
+
+    return chosen(_LEARNERS, list(robustness_settings.LEARNERS))
+
+
+def chosen(holder, known):
+    if holder.value is None:
+        return known
+    return [] if holder.value == ["none"] else program.listed(holder, known)
+
+
+def chosen_problems(learners):
     import robustness_networks
     import robustness_problems
 
@@ -146,6 +161,11 @@ def chosen_problems():
             program.fail(
                 f"--networks: all but mlp need images, not {vectors[0]}"
             )
+    if _FULL_DATA.value and learners:
+        program.fail(
+            "--full_data leaves no clean examples to learners; take "
+            "--learners=none"
+        )
     return robustness_problems.all_problems(
         datasets,
         range(_SEEDS.value),
@@ -158,8 +178,8 @@ def chosen_problems():
     )
 
 
-def run(problems, names):
-    """The rows of all trainings; trains those that are missing."""
+def run(problems, names, learners):
+    """The rows of all trainings, those that were there and those missing."""
     import robustness_settings
 
     from keras_arl import evaluation
@@ -167,11 +187,16 @@ def run(problems, names):
     rows = []
     # A loss has other settings for many classes.
     for many in (False, True):
-        chosen = [p for p in problems if p.has_many_classes == many]
-        if chosen:
+        some = [p for p in problems if p.has_many_classes == many]
+        if some:
             rows += evaluation.compare(
-                robustness_settings.methods(names, many, _OTHER_SETTINGS.value),
-                chosen,
+                {
+                    **robustness_settings.methods(
+                        names, many, _OTHER_SETTINGS.value
+                    ),
+                    **robustness_settings.learning(learners, many),
+                },
+                some,
                 path=_OUTPUT.value,
                 executor=None if _PROCESSES.value == 1 else _PROCESSES.value,
             )
@@ -181,8 +206,8 @@ def run(problems, names):
     )
 
 
-def by_loss(rows):
-    """A row per loss, best average rank first, in Markdown."""
+def by_method(rows):
+    """A row per method, best average rank first, in Markdown."""
     from keras_arl import evaluation
 
     noisy = ranked(rows, lambda noise: noise != "none")
@@ -192,7 +217,7 @@ def by_loss(rows):
         on_noisy, on_clean = noisy.get(name, {}), clean.get(name, {})
         table.append(
             {
-                "loss": name,
+                "method": name,
                 "noisy, last epoch": text(on_noisy, "accuracy", "{:.1%}")
                 + text(on_noisy, "std", " ± {:.1%}"),
                 "noisy, best epoch": text(on_noisy, "best", "{:.1%}"),
@@ -208,7 +233,7 @@ def by_loss(rows):
 
 
 def ranked(rows, is_meant):
-    """Figures of the losses over the problems of some noises, by name."""
+    """Figures of the methods over the problems of some noises, by name."""
     from keras_arl import evaluation
 
     rows = [row for row in rows if is_meant(row["noise"])]

@@ -259,12 +259,13 @@ def build(problem):
         for s in np.random.SeedSequence(problem.seed).generate_state(4)
     )
     rng = np.random.default_rng(choice)
-    train = rng.permutation(len(data.pool_labels))
+    pool = rng.permutation(len(data.pool_labels))
     test = rng.permutation(len(data.test_labels))
+    train, rest = np.split(pool, [problem.num_train or len(pool)])
     if problem.num_train is not None:
-        train = train[: problem.num_train]
         test = test[: RECIPES[problem.dataset].num_test]
     x = data.pool_inputs[train].astype("float32") / data.scale
+    clean = _some_of_each_class(data.pool_labels, rest)
     shape, num_classes = x.shape[1:], data.num_classes
     return keras_arl.tasks.Task(
         train=(x, _noisy_labels(problem, data, train, x, noise_seed)),
@@ -285,8 +286,26 @@ def build(problem):
         seed=weights,
         batch_size=problem.batch_size,
         shuffle_seed=shuffling,
+        meta_data=(
+            data.pool_inputs[clean].astype("float32") / data.scale,
+            data.pool_labels[clean],
+        )
+        if len(clean)
+        else None,
         architecture=(problem.network, shape, num_classes, problem.width),
     )
+
+
+# Clean examples of each class for the learners that need them.
+_CLEAN_PER_CLASS = 10
+
+
+def _some_of_each_class(labels, rows):
+    """The first rows of each class, where there are any."""
+    order = np.argsort(labels[rows], kind="stable")
+    _, starts = np.unique(labels[rows][order], return_index=True)
+    groups = np.split(order, starts[1:])
+    return rows[np.concatenate([g[:_CLEAN_PER_CLASS] for g in groups])]
 
 
 def _noisy_labels(problem, data, rows, x, seed):

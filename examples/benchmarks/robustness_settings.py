@@ -1,5 +1,9 @@
-"""The settings of the losses that robustness.py trains with."""
+"""The settings of the losses and learners that robustness.py trains with."""
 
+import functools
+
+from keras_arl import evaluation
+from keras_arl import learners
 from keras_arl import losses
 
 _DATASETS = ("mnist", "cifar10", "cifar100")
@@ -13,6 +17,60 @@ _VALUES = {
     "soft_bootstrapping": ("beta", (0.5, 0.8)),
     "taylor_ce": ("order", (3, 4, 6)),
 }
+
+# Numbers of epochs are the published share of a training, of 20 epochs here:
+# 10 of 300 for L2B; SELC's is our choice, a fifth. With Adam at 1e-3 the
+# product of AdaptiveLoss's two rates is the published one, 0.1 times 0.1.
+_LEARNERS = {
+    "ELR": (learners.ELR, {}),
+    "Marvel": (learners.Marvel, {}),
+    "L2B": (learners.L2B, {"warmup_epochs": 1}),
+    "ConfidenceBranch": (learners.ConfidenceBranch, {}),
+    "SELC": (learners.SELC, {"correction_epoch": 4}),
+    "AdaptiveLoss": (learners.AdaptiveLoss, {"meta_learning_rate": 10.0}),
+    "MetaWeightNet": (learners.MetaWeightNet, {}),
+}
+_LEARNERS_OF_MANY_CLASSES = {"ELR": {"weight": 7.0, "beta": 0.9}}
+# Cross-entropy that has what learners with clean examples have.
+_ABLATION = "ce_with_clean"
+LEARNERS = (*_LEARNERS, _ABLATION)
+
+
+def learning(names, many_classes):
+    """Learners, and their ablation, by name.
+
+    Args:
+        names: Some of `LEARNERS`.
+        many_classes: Whether the published setting is CIFAR-100's.
+    """
+    found = {}
+    for name in names:
+        if name == _ABLATION:
+            found[name] = evaluation.WithMetaData(losses.get("ce"))
+            continue
+        learner, settings = _LEARNERS[name]
+        if many_classes:
+            settings = settings | _LEARNERS_OF_MANY_CLASSES.get(name, {})
+        found[name] = functools.partial(learner, **settings)
+    return found
+
+
+def ordinary():
+    """The names of the losses that need nothing but their name."""
+    return [
+        name
+        for name in losses.names()
+        # It is for a model that another loss has trained before.
+        if name != "truncated_gce" and _is_complete(name)
+    ]
+
+
+def _is_complete(name):
+    try:
+        losses.get(name)
+    except TypeError:
+        return False
+    return True
 
 
 def methods(names, many_classes, with_others=False):

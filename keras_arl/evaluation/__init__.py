@@ -4,6 +4,7 @@ from keras_arl.evaluation.comparison import compare
 from keras_arl.evaluation.configs import SeededTask
 from keras_arl.evaluation.configs import fresh_configs
 from keras_arl.evaluation.configs import report_configs
+from keras_arl.evaluation.methods import WithMetaData
 from keras_arl.evaluation.pictures import plot_noise
 from keras_arl.evaluation.provenance import provenance
 from keras_arl.evaluation.report import write_report
@@ -18,6 +19,7 @@ from keras_arl.evaluation.verdict import verdict
 
 __all__ = [
     "SeededTask",
+    "WithMetaData",
     "best_variants",
     "compare",
     "format_rows",

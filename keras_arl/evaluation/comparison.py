@@ -9,14 +9,15 @@ import numpy as np
 
 from keras_arl import checks
 from keras_arl.evaluation import configs
+from keras_arl.evaluation.methods import MOST_PROGRAMS
+from keras_arl.evaluation.methods import Methods
+from keras_arl.evaluation.methods import checked
 from keras_arl.evaluation.row_file import RowFile
 from keras_arl.training import Trainer
 from keras_arl.training import TrainingDivergedError
 from keras_arl.training import fitting
 from keras_arl.training.kept import Kept
 
-# As many programs as a `Trainer` keeps.
-_METHODS_IN_A_ROW = 32
 _RESULTS = ("accuracy", "best")
 _NOT_TASKS = ("method", "last_epochs", *_RESULTS)
 
@@ -37,7 +38,10 @@ def compare(
 
     Args:
         methods: Dictionary from a name to anything `model.compile` takes as a
-            loss.
+            loss, or to a learner: its class, such as `keras_arl.learners.ELR`,
+            or with settings a `functools.partial` of it. Learners that need
+            clean examples get the `meta_data` of a task, on which no other
+            method trains but what `WithMetaData` wraps.
         tasks: Sequence of tasks. Each is a `keras_arl.tasks.TaskConfig`, or any
             other frozen dataclass with a method `build()` that returns a
             `keras_arl.tasks.Task`, such as `SeededTask`; its fields are columns
@@ -45,8 +49,9 @@ def compare(
             they have it, share compiled programs and are trained on in a row.
             A `Task` itself will do, too; the column `task` then has its
             position or, of a dictionary of tasks, its name.
-        trainer: What trains the models, a `keras_arl.training.Trainer` or
-            `PlainTrainer`. Defaults to `None`: a new `Trainer()`.
+        trainer: What trains with losses, a `keras_arl.training.Trainer` or
+            `PlainTrainer`; learners are fitted, beside a `PlainTrainer` each
+            time with a new one. Defaults to `None`: a new `Trainer()`.
         last_epochs: Number of last epochs whose accuracies are averaged.
             Defaults to `1`.
         path: CSV file, compressed if it ends in ".gz", to which each row is
@@ -73,16 +78,12 @@ def compare(
 
     >>> space = keras_arl.tasks.TaskSpace()
     >>> tasks = keras_arl.evaluation.report_configs(space, runs=1)
-    >>> methods = {"ARL": keras_arl.ARL()}
-    >>> rows = keras_arl.evaluation.compare(methods, tasks, verbose=0)
+    >>> methods = {"ARL": keras_arl.ARL(), "ELR": keras_arl.learners.ELR}
+    >>> rows = keras_arl.evaluation.compare(methods, tasks[:1], verbose=0)
     >>> [(row["method"], row["accuracy"] > 0.5) for row in rows]
-    [('ARL', True), ('ARL', True)]
+    [('ARL', True), ('ELR', True)]
     """
-    if not isinstance(methods, dict) or not methods:
-        raise ValueError(
-            "`methods` must be a dictionary of at least one method. "
-            f"Received: methods={methods!r}"
-        )
+    methods = checked(methods)
     checks.check_at_least("last_epochs", last_epochs, 1)
     tasks, columns = configs.described(tasks, reserved=_NOT_TASKS)
     rows = {
@@ -125,8 +126,8 @@ def _jobs(tasks, missing):
         every = list(
             dict.fromkeys(n for names in group.values() for n in names)
         )
-        for start in range(0, len(every), _METHODS_IN_A_ROW):
-            now = every[start : start + _METHODS_IN_A_ROW]
+        for start in range(0, len(every), MOST_PROGRAMS):
+            now = every[start : start + MOST_PROGRAMS]
             for number, names in group.items():
                 chosen = [name for name in names if name in now]
                 if chosen:
@@ -169,9 +170,16 @@ class _Setup(Kept):
 
     def __init__(self, trainer, methods, last_epochs):
         super().__init__(trainer, methods, last_epochs)
-        self.trainer = Trainer() if trainer is None else trainer
-        self.methods = methods
+        self._trains = Methods(Trainer() if trainer is None else trainer)
+        self._methods = methods
         self.last_epochs = last_epochs
+
+    def accuracies(self, task, name):
+        """The clean accuracy after each epoch; NaN alone if it diverged."""
+        try:
+            return self._trains.accuracies(task, self._methods[name])
+        except TrainingDivergedError:
+            return [float("nan")]
 
 
 def _train_elsewhere(setup, task, names):
@@ -184,19 +192,6 @@ def _train(setup, task, names):
     task = configs.build(task)
     fitting.checked_last_epochs(setup.last_epochs, task.epochs)
     for name in names:
-        accuracies = _accuracies(setup.methods[name], task, setup.trainer)
+        accuracies = setup.accuracies(task, name)
         last = float(np.mean(accuracies[-setup.last_epochs :]))
         yield name, (last, float(max(accuracies)))
-
-
-def _accuracies(method, task, trainer):
-    """Trains; the only function that knows what a method is.
-
-    Returns:
-        The clean accuracy after each epoch, a list; NaN alone for a training
-        that diverged.
-    """
-    try:
-        return trainer.accuracies(task, method)
-    except TrainingDivergedError:
-        return [float("nan")]

@@ -232,12 +232,12 @@ class Learner(keras.Model):
             logs[name] = float(total / max(count, 1.0))
         return logs
 
-    def in_batches(self, function, x):
+    def in_batches(self, function, x, size=_BATCH_SIZE):
         """Applies a function to batches of arrays; returns a NumPy array."""
         count = len(keras.tree.flatten(x)[0])
         parts = []
-        for start in range(0, count, _BATCH_SIZE):
-            rows = slice(start, start + _BATCH_SIZE)
+        for start in range(0, count, size):
+            rows = slice(start, start + size)
             parts.append(
                 ops.convert_to_numpy(function(batches.slice_of(x, rows)))
             )

@@ -43,14 +43,14 @@ def training_data(
     x,
     y,
     *,
-    batch_size,
-    shuffle,
-    class_weight,
-    sample_weight,
-    steps_per_epoch,
-    validation_split,
-    meta_data,
-    meta_batch_size,
+    batch_size=None,
+    shuffle=False,
+    class_weight=None,
+    sample_weight=None,
+    steps_per_epoch=None,
+    validation_split=0.0,
+    meta_data=None,
+    meta_batch_size=None,
 ):
     """The `TrainingData` of what `fit` got."""
     _check_meta_data(learner, meta_data)

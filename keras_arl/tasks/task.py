@@ -36,6 +36,9 @@ class Task:
         batch_size: Number of examples a batch, for arrays. Defaults to `32`.
         shuffle_seed: Seed of the order of the examples, for arrays. Defaults
             to `None`: that of `seed`.
+        meta_data: Pair of arrays of a few clean examples, for learners that
+            need them (`keras_arl.learners`); nothing else trains on them.
+            Defaults to `None`: there are none.
         architecture: Anything hashable that names the model but for the values
             of its variables. Tasks with equal ones share what a
             `keras_arl.training.Trainer` compiles. Defaults to `None`: only
@@ -74,6 +77,7 @@ class Task:
     seed: int = 0
     batch_size: int = 32
     shuffle_seed: int | None = None
+    meta_data: tuple | None = None
     architecture: collections.abc.Hashable | None = None
 
     def __post_init__(self):
@@ -89,15 +93,19 @@ class Task:
                 "tuples, or both be pipelines. Received: "
                 f"{kinds[0].__name__} and {kinds[1].__name__}"
             )
-        if not self.in_memory:
-            return
-        for name in ("train", "validation"):
-            pair = getattr(self, name)
-            _check_pair(name, pair)
-            # Of pandas, an index would be taken for the position.
-            pair = keras.tree.map_structure(np.asarray, pair)
-            object.__setattr__(self, name, pair)
-        check_at_least("batch_size", self.batch_size, 1)
+        if self.in_memory:
+            self._check_arrays("train")
+            self._check_arrays("validation")
+            check_at_least("batch_size", self.batch_size, 1)
+        if self.meta_data is not None:
+            self._check_arrays("meta_data")
+
+    def _check_arrays(self, name):
+        pair = getattr(self, name)
+        _check_pair(name, pair)
+        # Of pandas, an index would be taken for the position.
+        pair = keras.tree.map_structure(np.asarray, pair)
+        object.__setattr__(self, name, pair)
 
     @property
     def in_memory(self):

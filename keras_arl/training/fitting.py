@@ -75,7 +75,7 @@ def compile_model(model, task, loss, **kwargs):
     )
 
 
-def fit(model, data, epochs, last_epochs):
+def fit(model, data, epochs, last_epochs, callbacks=(), **kwargs):
     """Fits a compiled model.
 
     Args:
@@ -83,6 +83,8 @@ def fit(model, data, epochs, last_epochs):
         data: A `FitData`.
         epochs: Number of epochs.
         last_epochs: Number of last epochs that are evaluated.
+        callbacks: Further callbacks.
+        **kwargs: Further arguments of `model.fit`.
 
     Returns:
         The accuracy on the validation data after each of them, a list.
@@ -101,9 +103,10 @@ def fit(model, data, epochs, last_epochs):
             else None
         ),
         validation_freq=list(range(epochs - last_epochs + 1, epochs + 1)),
-        callbacks=[_StopWhenDiverged()],
+        callbacks=[_StopWhenDiverged(), *callbacks],
         shuffle=False,
         verbose=0,
+        **kwargs,
     ).history
     for name in ("loss", "val_loss"):
         check_finite(name, history.get(name, ()), epochs)

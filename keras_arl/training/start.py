@@ -20,6 +20,14 @@ class Start:
     model: list[np.ndarray]
     optimizer: list[np.ndarray]
 
+    @classmethod
+    def of(cls, model):
+        """The present values of a compiled model."""
+        return cls(
+            [keras.ops.convert_to_numpy(v) for v in model.variables],
+            [keras.ops.convert_to_numpy(v) for v in model.optimizer.variables],
+        )
+
     def check_fits(self, model):
         """Raises a `ValueError` unless a compiled model has such variables."""
         expected = [v.shape for v in (*self.model, *self.optimizer)]
@@ -53,11 +61,7 @@ def start_of(task):
     Returns:
         A `Start`.
     """
-    model = built_model(task, loss=None)
-    return Start(
-        [keras.ops.convert_to_numpy(v) for v in model.variables],
-        [keras.ops.convert_to_numpy(v) for v in model.optimizer.variables],
-    )
+    return Start.of(built_model(task, loss=None))
 
 
 def built_model(task, loss, rewrite=None, **kwargs):

@@ -2,7 +2,6 @@
 
 import collections
 import concurrent.futures
-import gc
 import os
 import warnings
 import weakref
@@ -292,14 +291,7 @@ class Trainer:
         return program.run(task, prepared, loss, last_epochs)
 
     def _keep(self, key, program):
-        self._programs[key] = program
-        while len(self._programs) > self._max_programs:
-            self._programs.popitem(last=False)
-        if mappings.are_scarce():
-            for _ in range(len(self._programs) // 2):
-                self._programs.popitem(last=False)
-            # Models are in cycles, which would keep the programs.
-            gc.collect()
+        mappings.keep(self._programs, key, program, self._max_programs)
 
 
 def _program_kinds(task, loss, jit_compile):
