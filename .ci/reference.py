@@ -38,8 +38,11 @@ _RANGE = re.compile(r"\b(sum|max|min) over (.*?) of\b")
 def to_tex(formula):
     """The lines of a formula in plain text as TeX, a list of strings."""
     formula = textwrap.dedent(formula).strip("\n")
-    # A line that is indented continues the one before.
-    return [_tex(line) for line in re.sub(r"\n +", " ", formula).split("\n")]
+    # A line that is indented continues the one before, but for further cases.
+    formula = re.sub(
+        r"\n +(?!.*\belsewhere$)", " ", formula, flags=re.MULTILINE
+    )
+    return [_tex(line.strip()) for line in formula.split("\n")]
 
 
 def _tex(text):
