@@ -29,11 +29,12 @@ _OUTPUT = flags.DEFINE_string(
 
 _RATES = (0.0, 0.2, 0.4, 0.6, 0.8)
 _SHOWN_RATE = 0.4
-_COLORS = {
-    "cross-entropy": "0.45",
-    "NCE+AEL": "tab:blue",
-    "ARL": "tab:red",
-    "ELR (learner)": "tab:green",
+# The name of each method in the package, and in the picture.
+_METHODS = {
+    "ce": "cross-entropy",
+    "nce+ael": "NCE+AEL",
+    "arl": "ARL",
+    "elr": "ELR (learner)",
 }
 
 
@@ -78,12 +79,8 @@ def trained(rate, seed):
     from keras_arl import losses
 
     task = build_task(rate, seed)
-    for name, loss in (
-        ("cross-entropy", losses.CrossEntropy()),
-        ("NCE+AEL", losses.get("nce+ael")),
-        ("ARL", losses.ARL()),
-    ):
-        yield name, trainer().accuracies(task, loss)
+    for name in ("ce", "nce+ael", "arl"):
+        yield name, trainer().accuracies(task, losses.get(name))
     keras.utils.set_random_seed(seed)
     learner = learners.ELR(build_model())
     learner.compile(task.optimizer, metrics=["accuracy"])
@@ -94,7 +91,7 @@ def trained(rate, seed):
         validation_data=task.validation,
         verbose=0,
     )
-    yield "ELR (learner)", history.history["val_accuracy"]
+    yield "elr", history.history["val_accuracy"]
 
 
 def build_task(rate, seed):
@@ -148,16 +145,18 @@ def draw(curves):
     """Two panels, of accuracies in percent by (method, noise rate)."""
     from matplotlib.figure import Figure
 
+    from keras_arl import analysis
+
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     over_epochs, over_rates = figure.subplots(1, 2, sharey=True)
-    for method, color in _COLORS.items():
-        style = {"color": color, "linewidth": 3 if method == "ARL" else 1.5}
+    for method, label in _METHODS.items():
+        style = analysis.style_of(method)
         shown = curves[method, _SHOWN_RATE]
         epochs = range(1, shown.shape[1] + 1)
-        band(over_epochs, epochs, shown, method, style)
+        band(over_epochs, epochs, shown, label, style)
         last = [curves[method, rate][:, -1] for rate in _RATES]
         rates = [100 * rate for rate in _RATES]
-        band(over_rates, rates, list(zip(*last, strict=True)), method, style)
+        band(over_rates, rates, list(zip(*last, strict=True)), label, style)
     over_epochs.set_title(f"{_SHOWN_RATE:.0%} of the training labels wrong")
     over_epochs.set_xlabel("epoch")
     over_epochs.set_ylabel("clean test accuracy in percent")
