@@ -91,6 +91,7 @@ def fit(model, data, epochs, last_epochs, callbacks=(), **kwargs):
 
     Raises:
         TrainingDivergedError: If a loss is not finite.
+        ValueError: If a callback ends the training early.
     """
     history = model.fit(
         data.train,
@@ -110,6 +111,11 @@ def fit(model, data, epochs, last_epochs, callbacks=(), **kwargs):
     ).history
     for name in ("loss", "val_loss"):
         check_finite(name, history.get(name, ()), epochs)
+    if len(history["loss"]) < epochs:
+        raise ValueError(
+            "A callback ended the training, whose last epochs are what counts, "
+            f"after {len(history['loss'])} of {epochs} epochs."
+        )
     return [float(accuracy) for accuracy in history["val_accuracy"]]
 
 

@@ -1,5 +1,7 @@
 """The reference: every training builds, compiles and fits a model."""
 
+import copy
+
 import numpy as np
 
 from keras_arl.training import fitting
@@ -9,8 +11,13 @@ from keras_arl.training import keys
 class PlainTrainer:
     """Builds, compiles and fits a new model for every training.
 
-    For models whose randomness or state is not in their variables, and as the
-    reference that `Trainer` is compared with.
+    For models whose randomness or state is not in their variables, for
+    callbacks of `fit`, and as the reference that `Trainer` is compared with.
+
+    Args:
+        callbacks: Sequence of `keras.callbacks.Callback`, a copy of each of
+            which each training has, such as a `LearningRateScheduler`. They
+            must not end a training early. Defaults to none.
 
     Example:
 
@@ -21,6 +28,9 @@ class PlainTrainer:
     """
 
     trains_together = False
+
+    def __init__(self, callbacks=()):
+        self._callbacks = list(callbacks)
 
     def evaluate(self, task, loss, last_epochs=1):
         """As `keras_arl.training.Trainer.evaluate`."""
@@ -33,7 +43,8 @@ class PlainTrainer:
         # Numbers that are fed elsewhere are variables here, too: a compiler
         # rounds what it computes from constants otherwise.
         model = fitting.compiled_model(task, keys.own_copy(loss))
-        return fitting.fit(model, data, task.epochs, last_epochs)
+        callbacks = copy.deepcopy(self._callbacks)
+        return fitting.fit(model, data, task.epochs, last_epochs, callbacks)
 
     def evaluate_all(self, task, losses, last_epochs=1):
         """As `keras_arl.training.Trainer.evaluate_all`, one by one."""
@@ -43,7 +54,10 @@ class PlainTrainer:
 
     def get_config(self):
         """What determines the numbers it reports, a dictionary."""
-        return {"trainer": "plain"}
+        if not self._callbacks:
+            return {"trainer": "plain"}
+        names = [type(callback).__name__ for callback in self._callbacks]
+        return {"trainer": "plain", "callbacks": names}
 
 
 class PlainProgram:

@@ -106,7 +106,7 @@ def toy(directory, trainer=None, **kwargs):
     }
     of_tuner = {
         name: kwargs.pop(name)
-        for name in ("overwrite", "job_timeout")
+        for name in ("overwrite", "job_timeout", "baseline")
         if name in kwargs
     }
     kwargs.setdefault("seed", 0)
