@@ -61,3 +61,51 @@ def test_figure_can_be_written(tmp_path):
     figure = analysis.plot_losses({"ARL": losses.ARL()})
     figure.savefig(tmp_path / "losses.png")
     assert (tmp_path / "losses.png").stat().st_size > 5000
+
+
+def test_a_loss_has_one_style_in_every_picture():
+    names = [*losses.names(), "found"]
+    styles = {name: analysis.style_of(name) for name in names}
+    assert analysis.style_of("ARL") == styles["arl"]
+    seen = {(s["color"], s["linestyle"]) for s in styles.values()}
+    assert len(seen) == len(names)
+    widths = {name: style["linewidth"] for name, style in styles.items()}
+    assert {n for n in names if widths[n] > 2} == {"arl", "found"}
+    figure = analysis.plot_losses({"ARL": losses.ARL(), "MAE": losses.MAE()})
+    for axes in figure.axes:
+        for name in ("ARL", "MAE"):
+            (line,) = (x for x in axes.get_lines() if x.get_label() == name)
+            assert line.get_color() == styles[name.lower()]["color"]
+
+
+@pytest.mark.parametrize(
+    ("loss", "leaves"),
+    [
+        (losses.CrossEntropy(), [True, False]),
+        (losses.CrossEntropy(label_smoothing=0.1), [True, True]),
+        (losses.SCE(), [True, False]),
+        (losses.GCE(), [False, False]),
+        (losses.MAE(), [False, False]),
+        (losses.ARL(), [False, False]),
+    ],
+    ids=lambda x: type(x).__name__,
+)
+def test_losses_without_a_bound_leave_the_frame(loss, leaves):
+    figure = analysis.plot_losses({"loss": loss})
+    p, value = curves(figure, 0)["loss"]
+    assert p[[0, -1]].tolist() == [0, 1]
+    top = figure.axes[0].get_ylim()[1]
+    assert [value[0] > 10 * top, value[-1] > 10 * top] == leaves
+    assert value.min() >= 0
+    assert value[1:-1].max() < top
+
+
+def test_the_legend_tells_every_mark():
+    figure = analysis.plot_losses(
+        {"CE": losses.CrossEntropy(), "truncated": losses.TruncatedGCE()}
+    )
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "CE",
+        "truncated (not scaled: no slope at 1/C)",
+        "uniform prediction, 1/C",
+    ]
