@@ -57,6 +57,7 @@ def provenance(tuner, command):
         "search": tuner.settings(),
         "score": {
             "clean_validation_accuracy": winner["score"],
+            "minus_cross_entropy": winner["gain"],
             "selection_tasks": tuner.oracle.selection_tasks,
             "candidate": winner["name"],
         },

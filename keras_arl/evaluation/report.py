@@ -102,7 +102,7 @@ def write_report(tuner, path, command="", rows=None):
     ...     seed=0,
     ... )
     >>> tuner = keras_arl.search.LossTuner(
-    ...     oracle, tasks=keras_arl.tasks.TaskFamily(), directory="reported"
+    ...     oracle, tasks=keras_arl.tasks.TaskFamily(), directory="results"
     ... )
     >>> tuner.search(verbose=0)
     >>> keras_arl.evaluation.write_report(tuner, "report.html")

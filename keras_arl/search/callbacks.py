@@ -22,10 +22,9 @@ class SearchCallback:
     ...     seed=0,
     ... )
     >>> tuner = keras_arl.search.LossTuner(
-    ...     oracle, tasks=keras_arl.tasks.TaskFamily(), directory="printing"
+    ...     oracle, tasks=keras_arl.tasks.TaskFamily(), directory="results"
     ... )
     >>> tuner.search(verbose=0, callbacks=[Printing()])
-    generation 1 is done
     """
 
     def on_search_begin(self, tuner):

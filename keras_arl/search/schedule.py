@@ -94,13 +94,8 @@ class Generation:
             baseline failed on every task.
         """
         baselines = np.array(baselines, dtype="float64")
-        known = np.isfinite(baselines)
-        if not known.any():
-            return self._means(
-                scores, np.full((len(self.candidates), 1), np.nan)
-            )
-        differences = self._table(scores)[:, known] - baselines[known]
-        return self._means(scores, differences)
+        differences = self._table(scores) - baselines
+        return self._means(scores, differences[:, np.isfinite(baselines)])
 
     def _table(self, scores):
         """Scores by candidate and task, NaN where a trial failed."""
@@ -111,7 +106,7 @@ class Generation:
         """The mean of each candidate's values if all its trials have scores."""
         failed = np.isnan(self._table(scores)).any(axis=1)
         return [
-            None if has_failed else float(np.mean(row))
+            None if has_failed else _mean(row)
             for has_failed, row in zip(failed, values, strict=True)
         ]
 

@@ -41,12 +41,13 @@ class TensorBoard(SearchCallback):
     ...     seed=0,
     ... )
     >>> tuner = keras_arl.search.LossTuner(
-    ...     oracle, tasks=keras_arl.tasks.TaskFamily(), directory="tensorboard"
+    ...     oracle, tasks=keras_arl.tasks.TaskFamily(), directory="results"
     ... )
     >>> tuner.search(verbose=0, callbacks=[callback])
 
-    A search that is finished already is written by
-    `callback.on_search_end(tuner)`.
+    What has ended without the callback is written by
+
+    >>> callback.on_search_end(tuner)
     """
 
     def __init__(self, directory, num_classes=10):

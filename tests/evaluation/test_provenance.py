@@ -43,6 +43,7 @@ def test_provenance_tells_how_a_loss_was_found(tuner, tmp_path):
     winner = tuner.oracle.selection()[0]
     assert how["score"] == {
         "clean_validation_accuracy": winner["score"],
+        "minus_cross_entropy": winner["gain"],
         "selection_tasks": 2,
         "candidate": winner["name"],
     }
