@@ -114,18 +114,6 @@ def test_no_checkpoints_are_written(searched):
     assert sum(path.stat().st_size for path in files) < 500_000
 
 
-def test_fitness_can_be_drawn(searched, tmp_path):
-    figure = keras_arl.search.plot_fitness(searched.oracle.history())
-    lines = {
-        line.get_label(): line.get_ydata()
-        for line in figure.axes[0].get_lines()
-    }
-    history = searched.oracle.history()
-    assert list(lines["best"]) == [row["best"] for row in history]
-    assert list(lines["mean"]) == [row["mean"] for row in history]
-    figure.savefig(tmp_path / "fitness.png")
-
-
 def points(seed, build_model=None):
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(100, 2)).astype("float32")
