@@ -12,8 +12,8 @@ def to_mathml(loss):
         loss: A `keras_arl.losses.TaylorLoss`.
 
     Returns:
-        A string, one `math` element and for a class-aware loss a second one
-        with the definitions.
+        A string, one `math` element and, where there are definitions, a second
+        one with them.
     """
     by_power = {}
     for theta, (i, j) in zip(loss.coefficients, loss.exponents, strict=True):
@@ -33,6 +33,8 @@ def to_mathml(loss):
         plus = _mo("+") if lines else ""
         lines.append(f"{plus}{_power(base, i)}{_mo('(')}{inner}{_mo(')')}")
     start = f"<mi>L</mi>{_mo('=')}"
+    if loss.shifted:
+        start += f"<msub><mi>L</mi><mn>0</mn></msub>{_mo('+')}"
     if loss.class_aware:
         start += "<mfrac><mn>1</mn><mi>q</mi></mfrac>"
     start += f"<munder>{_mo('∑')}<mi>c</mi></munder>"
@@ -45,7 +47,13 @@ def to_mathml(loss):
         for number, line in enumerate(lines or ["<mn>0</mn>"])
     ]
     table = f"<mtable>{''.join(rows)}</mtable>"
-    return _math(table) + (_math(_DEFINITIONS) if loss.class_aware else "")
+    definitions = [
+        *(_CLASS_AWARE if loss.class_aware else ()),
+        *([_SHIFTED] if loss.shifted else ()),
+    ]
+    if not definitions:
+        return _math(table)
+    return _math(table) + _math("<mspace width='2em'/>".join(definitions))
 
 
 def _math(content):
@@ -85,16 +93,18 @@ def _power(base, exponent):
     return base if exponent == 1 else f"<msup>{base}<mn>{exponent}</mn></msup>"
 
 
-_DEFINITIONS = "<mspace width='2em'/>".join(
-    (
-        f"{_sub('u', 'c')}{_mo('=')}"
-        "<msubsup><mi>p</mi><mi>c</mi><mi>q</mi></msubsup>",
-        f"<mi>q</mi>{_mo('=')}<mfrac><mrow><mi>log</mi><mn>2</mn></mrow>"
-        "<mrow><mi>log</mi><mi>K</mi></mrow></mfrac>",
-        f"{_sub('w', 'c')}{_mo('=')}{_sub('y', 'c')}{_mo('+')}<mfrac><mrow>"
-        f"<mn>1</mn>{_mo(_MINUS)}{_sub('y', 'c')}</mrow><mrow><mi>K</mi>"
-        f"{_mo(_MINUS)}<mn>1</mn></mrow></mfrac>",
-        f"<mi>K</mi>{_mo('=')}<mi>max</mi>{_mo('(')}<mi>C</mi>{_mo(',')}"
-        f"<mn>{polynomial.FEWEST_CLASSES}</mn>{_mo(')')}",
-    )
+_SHIFTED = (
+    f"<mi>L</mi>{_mo('=')}<mn>0</mn><mtext>&nbsp;at&nbsp;</mtext>"
+    f"<mi>p</mi>{_mo('=')}<mi>y</mi>"
+)
+_CLASS_AWARE = (
+    f"{_sub('u', 'c')}{_mo('=')}"
+    "<msubsup><mi>p</mi><mi>c</mi><mi>q</mi></msubsup>",
+    f"<mi>q</mi>{_mo('=')}<mfrac><mrow><mi>log</mi><mn>2</mn></mrow>"
+    "<mrow><mi>log</mi><mi>K</mi></mrow></mfrac>",
+    f"{_sub('w', 'c')}{_mo('=')}{_sub('y', 'c')}{_mo('+')}<mfrac><mrow>"
+    f"<mn>1</mn>{_mo(_MINUS)}{_sub('y', 'c')}</mrow><mrow><mi>K</mi>"
+    f"{_mo(_MINUS)}<mn>1</mn></mrow></mfrac>",
+    f"<mi>K</mi>{_mo('=')}<mi>max</mi>{_mo('(')}<mi>C</mi>{_mo(',')}"
+    f"<mn>{polynomial.FEWEST_CLASSES}</mn>{_mo(')')}",
 )
