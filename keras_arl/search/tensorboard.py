@@ -101,8 +101,16 @@ class TensorBoard(SearchCallback):
             figure = plot_losses(losses, self._num_classes)
             picture = io.BytesIO()
             figure.savefig(picture, format="png", dpi=80)
-            image = Summary.Image(encoded_image_string=picture.getvalue())
-            summary.value.add(tag="loss", image=image)
+            width, height = map(round, 80 * figure.get_size_inches())
+            summary.value.add(
+                tag="loss",
+                image=Summary.Image(
+                    encoded_image_string=picture.getvalue(),
+                    width=width,
+                    height=height,
+                    colorspace=4,
+                ),
+            )
         return [(row["generation"], summary)]
 
     def _write_events(self, run, number, summaries):
