@@ -36,6 +36,7 @@ class ClassificationLoss(keras.losses.Loss):
 
     Computation is in `dtype`, widened to float32 where it is narrower, so that
     a mixed precision policy costs no accuracy and class indices stay exact.
+    With float16 let the model return logits, or probabilities in float32.
 
     **Labels that are none** never score silently: class indices outside
     0..C-1, fractional ones, and soft labels that are no probabilities of sum 1.
@@ -136,6 +137,13 @@ class ClassificationLoss(keras.losses.Loss):
             sample_weight = reading.weight_per_label(
                 reading.as_array(sample_weight, "sample_weight"),
                 self._with_classes_last(y_pred),
+            )
+        if not self.from_logits and _is_float16(y_pred):
+            warnings.warn(
+                "Gradients of float16 probabilities overflow, and an optimizer "
+                "that scales its loss then takes no step: give the output "
+                'layer `dtype="float32"`.',
+                stacklevel=2,
             )
         loss = super().__call__(y_true, y_pred, sample_weight)
         if self.ignore_class is None or self.reduction in _NO_MEANS:
@@ -298,6 +306,10 @@ class ClassificationLoss(keras.losses.Loss):
             if config.get(key, default) != default
         ]
         return f"{name}({', '.join(own + shared)})"
+
+
+def _is_float16(x):
+    return keras.backend.standardize_dtype(x.dtype) == "float16"
 
 
 class _Counted(keras.losses.Loss):

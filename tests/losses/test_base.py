@@ -79,11 +79,15 @@ def test_masked_batch_equals_its_subset(rng, name):
     tokens = np.array([[1, 2, 0, 0], [3, 4, 5, 6]])
     labels = rng.integers(NUM_CLASSES, size=tokens.shape)
     labels[1, 2] = 255
+    weight = np.array([0.5, 2.0])
     value = model.evaluate(tokens, labels, verbose=0)
+    weighted = model.evaluate(tokens, labels, sample_weight=weight, verbose=0)
     kept = (tokens != 0) & (labels != 255)
     p = to_numpy(model(tokens))[kept].astype("float64")
-    expected = paper(name)(np.eye(NUM_CLASSES)[labels[kept]], p).mean()
-    assert value == pytest.approx(expected, abs=2e-5)
+    values = paper(name)(np.eye(NUM_CLASSES)[labels[kept]], p)
+    assert value == pytest.approx(values.mean(), abs=2e-5)
+    expected = (values * weight[np.nonzero(kept)[0]]).mean()
+    assert weighted == pytest.approx(expected, abs=2e-5)
 
 
 @pytest.mark.parametrize("weight", [None, [0.5, 2.0, 4.0]])
@@ -173,6 +177,12 @@ def test_low_precision_is_computed_in_float32(rng, name, dtype):
     )
     exact = exact / exact.sum(axis=1, keepdims=True)
     check(loss(labels, logits), paper(name)(one_hot, exact), 1e-4)
+
+
+def test_probabilities_in_float16_are_warned_of():
+    p = keras.ops.convert_to_tensor([[0.5, 0.5]], dtype="float16")
+    with pytest.warns(UserWarning, match="float16 probabilities overflow"):
+        GCE()(np.array([0]), p)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
