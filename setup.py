@@ -4,8 +4,6 @@ import configparser
 import pathlib
 import re
 
-from setuptools import setup
-
 HOME = pathlib.Path(__file__).parent
 
 
@@ -18,6 +16,9 @@ def absolute_links(text, url):
 
 
 if __name__ == "__main__":
+    # Here, since a test imports this module without it.
+    from setuptools import setup
+
     config = configparser.ConfigParser()
     config.read(HOME / "setup.cfg")
     setup(
