@@ -212,6 +212,7 @@ def confusion(true, predicted, names):
         ax=figure.subplots(),
         values_format=".0f",
         xticks_rotation=45,
+        cmap="Blues",
         im_kw={"vmin": 0, "vmax": 100},
         text_kw={"fontsize": 8},
     )

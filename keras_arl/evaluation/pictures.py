@@ -20,7 +20,8 @@ def plot_noise(rows, reference=None, by=("noise", "noise_rate")):
         A `matplotlib.figure.Figure`; `figure.savefig(path)` writes it. A cell
         is a mean over the tasks of one kind, in percent or in points more than
         the reference; the best of each kind are bold. Methods are in the order
-        of their means over all kinds.
+        of their means over all kinds, those without some kind last. Colours end
+        at the 95th percentile of the differences.
 
     Raises:
         ValueError: If there is no row of the reference.
@@ -51,14 +52,16 @@ def plot_noise(rows, reference=None, by=("noise", "noise_rate")):
     table = np.array(
         [[of.get(kind, np.nan) for kind in kinds] for of in means.values()]
     )
-    order = np.argsort(-np.nanmean(table, axis=1), kind="stable")
+    # NaN, of a method without some kind, sorts last.
+    order = np.argsort(-table.mean(axis=1), kind="stable")
     methods = [list(means)[k] for k in order]
     best = np.nanmax(table, axis=0)
     is_best = (table == best)[order]
-    label, colours = "accuracy in percent", {"cmap": "viridis"}
+    label, colours, extend = "accuracy in percent", {"cmap": "viridis"}, None
     if reference is not None:
         table = table - table[list(means).index(reference)]
-        limit = np.nanmax(np.abs(table))
+        limit = np.nanpercentile(np.abs(table), 95)
+        extend = "both"
         label = f"accuracy minus {reference}'s, points"
         colours = {"cmap": "RdBu", "vmin": -limit, "vmax": limit}
     table = table[order]
@@ -68,7 +71,7 @@ def plot_noise(rows, reference=None, by=("noise", "noise_rate")):
     )
     axes = figure.subplots()
     image = axes.imshow(table, aspect="auto", **colours)
-    figure.colorbar(image, label=label)
+    figure.colorbar(image, label=label, extend=extend)
     for (row, column), value in np.ndenumerate(table):
         if np.isfinite(value):
             shade = image.cmap(image.norm(value))

@@ -67,7 +67,9 @@ def test_the_search_does_not_depend_on_it(tmp_path, whole):
         assert alone["baseline"] is None
         assert beside["baseline"] == BASELINE
         np.testing.assert_allclose(
-            alone["fitness"], np.array(beside["fitness"]) + BASELINE
+            alone["fitness"],
+            np.array(beside["fitness"]) + BASELINE,
+            atol=1e-12,
         )
     with pytest.raises(ValueError, match="baseline: False there, True asked"):
         toy(tmp_path, **SETTINGS)
