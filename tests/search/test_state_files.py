@@ -208,7 +208,8 @@ def test_another_task_function_is_refused_with_the_difference(tmp_path, parts):
     "fields",
     [
         {"trial": 4}, {"trial": -1}, {"trial": 0}, {"trial": "1"},
-        {"trial": None}, {"task_seed": 5}, {"score": 1}, {"score": "0.5"}, {"score": float("nan")},
+        {"trial": None}, {"task_seed": 5}, {"score": 1}, {"score": "0.5"},
+        {"score": float("nan")},
         {"message": ["x"]}, {"message": None}, {"raised": 0}, {"more": 1},
     ],
 )  # fmt: skip
