@@ -18,7 +18,7 @@ _OTHER_COLOURS = (
     "#56b4e9", "#e69f00", "#17becf", "#bcbd22", "#8c564b", "#7f7f7f",
     "#e377c2", "#2ca02c", "#1f3f9f", "#9c2f2f",
 )  # fmt: skip
-_DASHES = ("-", "--", "-.", ":")
+_DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 4)))
 
 
 def style_of(name):
