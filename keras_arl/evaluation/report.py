@@ -30,7 +30,7 @@ body {{ font: 16px/1.5 system-ui, sans-serif; color: #222;
   max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
 h2 {{ margin-top: 2.5rem; border-bottom: 1px solid #ddd; }}
 mtd {{ text-align: left; padding: 0.3rem 0; }}
-math {{ margin: 0.8rem 0; }}
+math {{ margin: 0.8rem 0; overflow-x: auto; }}
 img {{ max-width: 100%; height: auto; }}
 .wide {{ overflow: auto; max-height: 36rem; }}
 table {{ border-collapse: collapse; font-size: 0.85rem; }}
