@@ -3,19 +3,26 @@
 None of the datasets is among those that ARL was searched on.
 """
 
-import collections
 import dataclasses
 import functools
-import pathlib
-import re
-import sysconfig
 
-import keras
 import numpy as np
 import robustness_networks
+import robustness_trainings
+from robustness_data import load
 
 import keras_arl
 
+# No mapping of similar classes is published for glyphs and vectors.
+_WITHOUT_A_MAPPING = (
+    ("none", 0.0),
+    ("symmetric", 0.2),
+    ("symmetric", 0.4),
+    ("symmetric", 0.6),
+    ("symmetric", 0.8),
+    ("pair_flip", 0.45),
+    ("instance_dependent", 0.4),
+)
 NOISES = {
     "images": (
         ("none", 0.0),
@@ -28,16 +35,8 @@ NOISES = {
         ("pair_flip", 0.45),
         ("instance_dependent", 0.4),
     ),
-    # No mapping of similar classes is published for them.
-    "vectors": (
-        ("none", 0.0),
-        ("symmetric", 0.2),
-        ("symmetric", 0.4),
-        ("symmetric", 0.6),
-        ("symmetric", 0.8),
-        ("pair_flip", 0.45),
-        ("instance_dependent", 0.4),
-    ),
+    "glyphs": _WITHOUT_A_MAPPING,
+    "vectors": _WITHOUT_A_MAPPING,
     "hundred": (("none", 0.0), ("symmetric", 0.4)),
     "human": (
         ("human worse", 0.40),
@@ -83,6 +82,10 @@ RECIPES = {
     "python_library": Recipe("vectors", ("mlp",), 2000, 1000, 20),
     "unicode_names": Recipe("vectors", ("mlp",), 2000, 1000, 20),
     "wine": Recipe("vectors", ("mlp",), 100, 36, 100),
+    "letters": Recipe("glyphs", ("mlp", "cnn", "resnet"), 2000, 1000, 20),
+    "alphabets": Recipe("glyphs", ("mlp", "cnn"), 2000, 1000, 20),
+    "country_names": Recipe("vectors", ("mlp",), 2000, 1000, 20),
+    "image_segments": Recipe("vectors", ("mlp",), 1500, 400, 40),
 }
 
 
@@ -99,8 +102,9 @@ class Problem:
         num_train: Number of training examples, or `None` for all.
         epochs: Number of epochs.
         width: Factor of the units and channels of all hidden layers.
-        learning_rate: Adam's.
+        learning_rate: Learning rate, the first one of SGD.
         batch_size: Examples a batch.
+        training: A name of `robustness_trainings.TRAININGS`.
     """
 
     dataset: str
@@ -113,6 +117,7 @@ class Problem:
     width: int = 1
     learning_rate: float = 1e-3
     batch_size: int = 64
+    training: str = "adam"
 
     @property
     def has_many_classes(self):
@@ -122,7 +127,7 @@ class Problem:
     @property
     def group(self):
         """Problems with an equal group share compiled programs."""
-        return self.dataset, self.network
+        return self.dataset, self.network, self.training
 
     def build(self):
         """The `keras_arl.tasks.Task`, evaluated on the test part."""
@@ -130,7 +135,14 @@ class Problem:
 
 
 def all_problems(
-    datasets, seeds, networks=None, full_data=False, epochs=None, **options
+    datasets,
+    seeds,
+    networks=None,
+    full_data=False,
+    epochs=None,
+    trainings=("adam",),
+    learning_rate=None,
+    **options,
 ):
     """The problems of some datasets, in the order in which they are run.
 
@@ -140,6 +152,8 @@ def all_problems(
         networks: Names of networks, or `None` for those of each recipe.
         full_data: Whether on all examples, not on the recipe's number.
         epochs: Number of epochs, or `None` for the recipe's.
+        trainings: Names of `robustness_trainings.TRAININGS`.
+        learning_rate: Learning rate, or `None` for each training's own.
         **options: Further arguments of `Problem`.
     """
     return [
@@ -151,103 +165,17 @@ def all_problems(
             seed=seed,
             num_train=None if full_data else RECIPES[dataset].num_train,
             epochs=epochs or RECIPES[dataset].epochs,
+            training=training,
+            learning_rate=learning_rate
+            or robustness_trainings.TRAININGS[training],
             **options,
         )
         for seed in seeds
         for dataset in datasets
+        for training in trainings
         for network in networks or RECIPES[dataset].networks
         for noise, rate in NOISES[RECIPES[dataset].kind]
     ]
-
-
-@functools.lru_cache(maxsize=2)
-def load(dataset):
-    """The data of a dataset, a `keras_arl.datasets.LabelledData`."""
-    if dataset == "cifar10_n":
-        return keras_arl.datasets.load_dataset("cifar10_n:label")
-    if dataset == "python_library":
-        return _labelled_texts(*_lines_of_python())
-    if dataset == "unicode_names":
-        return _labelled_texts(*_names_of_characters())
-    return keras_arl.datasets.load_dataset(dataset)
-
-
-# With every Python 3.11 or later, and not too small.
-_PACKAGES = (
-    "asyncio",
-    "collections",
-    "concurrent",
-    "ctypes",
-    "email",
-    "html",
-    "http",
-    "importlib",
-    "json",
-    "logging",
-    "multiprocessing",
-    "re",
-    "tomllib",
-    "unittest",
-    "urllib",
-    "wsgiref",
-    "xml",
-    "xmlrpc",
-    "zoneinfo",
-)
-_FEWEST_WORDS = 4
-
-
-def _lines_of_python():
-    """Lines of Python's standard library and the package each is from."""
-    library = pathlib.Path(sysconfig.get_path("stdlib"))
-    package_of = {}
-    for number, package in enumerate(_PACKAGES):
-        for path in sorted((library / package).rglob("*.py")):
-            for line in path.read_text(errors="replace").splitlines():
-                words = re.findall(r"[A-Za-z]{2,}", line)
-                if len(words) >= _FEWEST_WORDS:
-                    package_of.setdefault(" ".join(words), number)
-    return list(package_of), list(package_of.values()), len(_PACKAGES)
-
-
-_FEWEST_CHARACTERS = 300
-
-
-def _names_of_characters():
-    """Names of Unicode characters and their general categories."""
-    import unicodedata
-
-    category_of = {}
-    for code in range(0x110000):
-        name = unicodedata.name(chr(code), "")
-        # Names that are numbers teach nothing.
-        if name and not re.search(r"-[0-9A-F]{4,}$|HANGUL SYLLABLE", name):
-            category_of[name] = unicodedata.category(chr(code))
-    counts = collections.Counter(category_of.values())
-    kept = sorted(k for k, n in counts.items() if n >= _FEWEST_CHARACTERS)
-    pairs = [(n, kept.index(k)) for n, k in category_of.items() if k in kept]
-    names, categories = zip(*pairs, strict=True)
-    return list(names), list(categories), len(kept)
-
-
-def _labelled_texts(texts, labels, num_classes):
-    from sklearn.feature_extraction.text import HashingVectorizer
-
-    # A fifth for testing, in a fixed order.
-    order = np.random.default_rng(0).permutation(len(texts))
-    vectorizer = HashingVectorizer(
-        n_features=1024, alternate_sign=False, norm=None, dtype=np.float32
-    )
-    counts = vectorizer.transform([texts[k] for k in order]).toarray()
-    labels = np.asarray(labels, "int64")[order]
-    split = len(order) // 5
-    return keras_arl.datasets.LabelledData(
-        pool_inputs=counts[split:],
-        pool_labels=labels[split:],
-        test_inputs=counts[:split],
-        test_labels=labels[:split],
-        num_classes=num_classes,
-    )
 
 
 def build(problem):
@@ -273,15 +201,18 @@ def build(problem):
             data.test_inputs[test].astype("float32") / data.scale,
             data.test_labels[test],
         ),
-        build_model=functools.partial(
-            robustness_networks.NETWORKS[problem.network],
-            shape,
-            num_classes,
-            weights,
-            problem.width,
+        build_model=robustness_trainings.with_penalty(
+            functools.partial(
+                robustness_networks.NETWORKS[problem.network],
+                shape,
+                num_classes,
+                weights,
+                problem.width,
+            ),
+            problem,
         ),
         num_classes=num_classes,
-        optimizer=keras.optimizers.Adam(problem.learning_rate),
+        optimizer=robustness_trainings.optimizer(problem, len(train)),
         epochs=problem.epochs,
         seed=weights,
         batch_size=problem.batch_size,
@@ -292,7 +223,13 @@ def build(problem):
         )
         if len(clean)
         else None,
-        architecture=(problem.network, shape, num_classes, problem.width),
+        architecture=(
+            problem.network,
+            shape,
+            num_classes,
+            problem.width,
+            robustness_trainings.has_penalty(problem),
+        ),
     )
 
 

@@ -9,6 +9,7 @@ from keras import ops
 from keras_arl.checks import check_positive
 from keras_arl.losses.composition import WrappedLoss
 from keras_arl.losses.predictions import LogProbabilities
+from keras_arl.losses.predictions import take_labelled
 
 # What a probability counts at least, in the authors' program. It is part of
 # the method: a label that is less likely has no gradient.
@@ -72,13 +73,10 @@ class _NearlyOneHot(LogProbabilities):
         self._predictions, self._m = predictions, m
 
     @functools.cached_property
-    def _most_likely(self):
-        return ops.argmax(self._predictions.logits, axis=-1)
-
-    @functools.cached_property
     def log_probabilities(self):
-        classes = ops.arange(self._predictions.logits.shape[-1])
-        is_most_likely = classes == self._most_likely[..., None]
+        logits = self._predictions.logits
+        most_likely = ops.argmax(logits, axis=-1)[..., None]
+        is_most_likely = ops.arange(logits.shape[-1]) == most_likely
         return self._logarithm(self._predictions, is_most_likely)
 
     @property
@@ -87,7 +85,16 @@ class _NearlyOneHot(LogProbabilities):
 
     def of_labelled(self, labels):
         labelled = self._predictions.of_labelled(labels)
-        is_most_likely = ops.cast(self._most_likely, labels.dtype) == labels
+        # Faster than the place of the largest logit.
+        logits = self._predictions.logits
+        is_largest = logits == ops.max(logits, axis=-1, keepdims=True)
+        is_before = ops.arange(logits.shape[-1]) < labels[..., None]
+        of_label = take_labelled(ops.cast(is_largest, self._m.dtype), labels)
+        earlier = ops.sum(
+            ops.cast(ops.logical_and(is_largest, is_before), self._m.dtype),
+            axis=-1,
+        )
+        is_most_likely = of_label * (1 - earlier) > 0
         return LogProbabilities(self._logarithm(labelled, is_most_likely))
 
     def _logarithm(self, predictions, is_most_likely):

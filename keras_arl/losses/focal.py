@@ -5,9 +5,12 @@ from keras import ops
 
 from keras_arl.checks import check_weight
 from keras_arl.losses.pointwise import PointwiseLoss
+from keras_arl.losses.predictions import Summands
 
 # Bound of 1 - p, of which the power has no finite slope at 0.
 _SMALLEST = 1e-7
+# The gamma of all comparisons of robust losses, whose power is a root.
+_OF_COMPARISONS = 0.5
 
 
 @keras.saving.register_keras_serializable(package="keras_arl")
@@ -65,9 +68,15 @@ class Focal(PointwiseLoss):
 def focal(predictions, gamma, detach_focus=False):
     """The focal loss of each of the predictions."""
     # The bound keeps the slope of the power finite at p = 1, where gamma is
-    # below 1; the logarithm there is 0. XLA computes this faster than a power.
-    complements = ops.maximum(predictions.complements, _SMALLEST)
-    focus = ops.exp(gamma * ops.log(complements))
+    # below 1; the logarithm there is 0.
+    complements = predictions.complements
+    if not isinstance(predictions, Summands):
+        complements = ops.maximum(complements, _SMALLEST)
+    if isinstance(gamma, float) and gamma == _OF_COMPARISONS:
+        focus = ops.sqrt(complements)
+    else:
+        # XLA computes this faster than a power.
+        focus = ops.exp(gamma * ops.log(complements))
     if detach_focus:
         focus = ops.stop_gradient(focus)
-    return -focus * predictions.log_probabilities
+    return focus * -predictions.log_probabilities

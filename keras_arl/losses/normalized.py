@@ -9,7 +9,7 @@ from keras_arl.checks import check_number
 from keras_arl.checks import check_weight
 from keras_arl.losses.focal import focal
 from keras_arl.losses.pointwise import PointwiseLoss
-from keras_arl.losses.predictions import LogProbabilities
+from keras_arl.losses.predictions import Summands
 
 
 class _Normalized(PointwiseLoss):
@@ -17,11 +17,11 @@ class _Normalized(PointwiseLoss):
 
     def index_loss(self, labels, predictions):
         loss = super().index_loss(labels, predictions)
-        return _share(loss, self.pointwise(predictions))
+        return _share(loss, self.pointwise(Summands(predictions)))
 
     def soft_loss(self, targets, predictions):
         loss = super().soft_loss(targets, predictions)
-        return _share(loss, self.pointwise(predictions))
+        return _share(loss, self.pointwise(Summands(predictions)))
 
 
 def _share(loss, of_labels):
@@ -226,11 +226,9 @@ class NNFL(_NormalizedNegative):
 
     def pointwise(self, predictions):
         gamma, least = self.number("gamma"), math.log(self.min_prob)
-        clipped = LogProbabilities(
-            ops.maximum(predictions.log_probabilities, least)
-        )
         largest = -((1 - self.min_prob) ** gamma) * least
-        return largest - focal(clipped, gamma, self.detach_focus)
+        loss = focal(predictions, gamma, self.detach_focus)
+        return ops.maximum(largest - loss, 0)
 
     def get_config(self):
         return {"detach_focus": self.detach_focus, **super().get_config()}

@@ -83,25 +83,45 @@ class Logits(LogProbabilities):
 
     @functools.cached_property
     def log_probabilities(self):
-        return ops.maximum(ops.log_softmax(self.logits), _SMALLEST_LOG)
+        log_p = self.logits - self._largest - ops.log(self._sums)
+        return ops.maximum(log_p, _SMALLEST_LOG)
 
     @functools.cached_property
     def probabilities(self):
         # A softmax with one division a sample instead of one a class. XLA
         # would repeat the division wherever the probabilities are used.
-        exponentials = ops.exp(self.logits - self._largest)
-        return exponentials * (1 / ops.sum(exponentials, -1, keepdims=True))
+        return self._exponentials * (1 / self._sums)
 
     @functools.cached_property
     def _largest(self):
         return ops.stop_gradient(ops.max(self.logits, axis=-1, keepdims=True))
 
+    @functools.cached_property
+    def _exponentials(self):
+        return ops.exp(self.logits - self._largest)
+
+    @functools.cached_property
+    def _sums(self):
+        return ops.sum(self._exponentials, axis=-1, keepdims=True)
+
     def of_labelled(self, labels):
         # Only the labelled entry of a log-softmax.
-        exponentials = ops.exp(self.logits - self._largest)
         shifted = take_labelled(self.logits, labels) - self._largest[..., 0]
-        log_p = shifted - ops.log(ops.sum(exponentials, -1))
+        log_p = shifted - ops.log(self._sums[..., 0])
         return LogProbabilities(ops.maximum(log_p, _SMALLEST_LOG))
+
+
+class Summands(LogProbabilities):
+    """Predictions of all classes, for a sum of a loss over the classes.
+
+    Complements are above 0 without a bound, which is faster. Where p is close
+    to 1 they have few digits; in such a sum the other classes count there.
+    """
+
+    def __init__(self, predictions):
+        self.log_probabilities = predictions.log_probabilities
+        self.probabilities = predictions.probabilities
+        self.complements = 1 + 1e-6 - self.probabilities
 
 
 def take_labelled(values, labels):

@@ -85,11 +85,15 @@ def as_matrix_products(model, batch_size):
     if not any(map(is_written, _layers(model))):
         return model
     try:
-        return keras.models.clone_model(
+        written = keras.models.clone_model(
             model, clone_function=clone, recursive=True
         )
     except (NotImplementedError, TypeError, ValueError):
         return model
+    # One that was given to a variable is not in its layer's configuration.
+    for variable, given in zip(written.variables, model.variables, strict=True):
+        variable.regularizer = given.regularizer
+    return written
 
 
 def _layers(model):

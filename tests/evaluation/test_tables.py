@@ -4,6 +4,7 @@ import pytest
 import scipy.stats
 
 from keras_arl import evaluation
+from keras_arl.evaluation import statistics
 
 
 def made_rows(rng, num_seeds=3):
@@ -41,6 +42,14 @@ def test_a_ranking_has_the_numbers_of_pandas_and_scipy(rng):
     by_seed = frame.groupby(["method", "seed"])["accuracy"].mean()
     ranking = evaluation.rank_methods(rows, reference="arl")
     assert [row["method"] for row in ranking] == list(ranks.sort_values().index)
+    last = table["accuracy"]
+    differences = {name: last[name] - last["arl"] for name in ("ce", "gce")}
+    of_wilcoxon = {
+        name: scipy.stats.wilcoxon(found).pvalue
+        for name, found in differences.items()
+    }
+    # Holm's correction of two: the smaller one twice, the larger one no less.
+    smaller = min(1, 2 * min(of_wilcoxon.values()))
     for row in ranking:
         name = row["method"]
         assert row["rank"] == pytest.approx(ranks[name])
@@ -48,13 +57,35 @@ def test_a_ranking_has_the_numbers_of_pandas_and_scipy(rng):
         assert row["best"] == pytest.approx(table["best"][name].mean())
         assert row["std"] == pytest.approx(by_seed[name].std())
         if name == "arl":
-            assert row["p"] is None
-        else:
-            assert row["p"] == pytest.approx(
-                scipy.stats.wilcoxon(
-                    table["accuracy"]["arl"], table["accuracy"][name]
-                ).pvalue
-            )
+            assert row["p"] is row["difference"] is row["low"] is None
+            continue
+        found = differences[name]
+        assert row["difference"] == pytest.approx(found.mean())
+        assert row["p"] == pytest.approx(max(smaller, of_wilcoxon[name]))
+        interval = scipy.stats.bootstrap(
+            (found,), np.mean, n_resamples=10_000, method="percentile"
+        ).confidence_interval
+        spread = found.std()
+        assert row["low"] == pytest.approx(interval.low, abs=0.05 * spread)
+        assert row["high"] == pytest.approx(interval.high, abs=0.05 * spread)
+
+
+def test_holm_multiplies_by_what_is_left():
+    # Holm 1979: 0.04 stays above its smaller neighbour's 0.06.
+    found = statistics.holm([0.04, 0.01, 0.03, 0.5])
+    assert found == pytest.approx([0.09, 0.04, 0.09, 0.5])
+    assert statistics.holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    # Demsar 2006, Table 5: q of 0.05 for 2, 5 and 10 methods.
+    ("num_methods", "q"),
+    [(2, 1.960), (5, 2.728), (10, 3.164)],
+)
+def test_the_critical_difference_is_nemenyis(num_methods, q):
+    found = evaluation.critical_difference(num_methods, num_problems=14)
+    expected = q * np.sqrt(num_methods * (num_methods + 1) / (6 * 14))
+    assert found == pytest.approx(expected, rel=1e-3)
 
 
 def test_a_ranking_over_problems_of_choice(rng):
@@ -132,6 +163,27 @@ def test_the_best_setting_is_of_a_dataset():
         rows[6],
         rows[7],
     ]
+
+
+def test_a_setting_chosen_elsewhere_is_the_best_of_the_others():
+    rows = [
+        {"method": f"gce {q}", "dataset": dataset, "accuracy": accuracy}
+        for dataset, of_q in {
+            "wine": (0.9, 0.1),
+            "digits": (0.2, 0.8),
+            "iris": (0.3, 0.6),
+        }.items()
+        for q, accuracy in zip("ab", of_q, strict=True)
+    ]
+    found = evaluation.best_variants(
+        rows, lambda name: name.split()[0], elsewhere=True
+    )
+    # By the two others: b, 0.7 to 0.25; a, 0.6 to 0.35; a, 0.55 to 0.45.
+    assert [row["accuracy"] for row in found] == [0.1, 0.2, 0.3]
+    with pytest.raises(ValueError, match=r"rows of .gce a. beside those of"):
+        evaluation.best_variants(
+            rows[:2], lambda name: name.split()[0], elsewhere=True
+        )
 
 
 def test_a_summary_has_the_numbers_of_pandas(rng):

@@ -128,7 +128,10 @@ def _kernel_sizes(model):
     }
 
 
-@pytest.mark.parametrize("dataset", ["python_library", "unicode_names", "wine"])
+@pytest.mark.parametrize(
+    "dataset",
+    ["alphabets", "letters", "python_library", "unicode_names", "wine"],
+)
 def test_data_that_every_machine_has(problems, dataset):
     data = problems.load(dataset)
     recipe = problems.RECIPES[dataset]
@@ -137,6 +140,35 @@ def test_data_that_every_machine_has(problems, dataset):
     # Every class is in both parts.
     for labels in (data.pool_labels, data.test_labels):
         assert set(labels) == set(range(data.num_classes))
+
+
+@pytest.mark.parametrize(
+    ("dataset", "package"),
+    [("country_names", "babel"), ("image_segments", "river")],
+)
+def test_data_of_packages(problems, dataset, package):
+    pytest.importorskip(package)
+    test_data_that_every_machine_has(problems, dataset)
+
+
+def test_trainings_are_what_they_are_named(problems):
+    found = problems.all_problems(
+        ["wine"], [0], trainings=["adam", "adam_l1", "sgd", "sgd_l1"]
+    )
+    tasks = [p.build() for p in found if p.noise == "none"]
+    optimizers = [task.optimizer for task in tasks]
+    assert [o.global_clipnorm for o in optimizers] == [None, 5.0, None, 5.0]
+    penalties = [len(task.build_model().losses) for task in tasks]
+    assert penalties == [0, 12, 0, 12]
+    sgd = optimizers[2]
+    assert (sgd.momentum, sgd.weight_decay) == (0.9, pytest.approx(1e-3))
+    assert optimizers[3].weight_decay is None
+    # From the rate to 0 in 100 epochs of 2 batches.
+    schedule = keras.optimizers.schedules.deserialize(
+        sgd.get_config()["learning_rate"]
+    )
+    rates = [float(schedule(k)) for k in (0, 100, 200)]
+    np.testing.assert_allclose(rates, [0.01, 0.005, 0], atol=1e-8)
 
 
 def test_problems_are_noisy_as_they_say(problems):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_arl import losses
 from keras_arl.training import convolutions
 from keras_arl.training.convolutions import PatchesConv2D
 from keras_arl.training.convolutions import as_matrix_products
@@ -52,7 +53,9 @@ def test_models_of_layers_are_rewritten(rng):
     skip = keras.layers.Conv2D(2, 1)(inputs)
     outputs = keras.layers.Add()([inner(x), skip])
     model = keras.Model(inputs, outputs)
+    losses.l1_regularization(model, 0.1)
     rewritten = rewrite(model)
+    assert len(rewritten.losses) == len(model.trainable_weights)
     assert kinds(rewritten).count("PatchesConv2D") == 2
     assert kinds(rewritten.get_layer("inner")) == ["PatchesConv2D"]
     shapes = [tuple(v.shape) for v in model.variables]
