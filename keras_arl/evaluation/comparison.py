@@ -59,7 +59,8 @@ def compare(
             is not trained again. Defaults to `None`: no file.
         executor: `None` for this process, an integer for so many processes on
             this machine, or an object with `submit` as
-            `concurrent.futures.Executor` has it. Each process has a trainer of
+            `concurrent.futures.Executor` has it, of a Dask client
+            `client.get_executor()`. Each process has a trainer of
             its own; methods and tasks must be such that `pickle` can send them.
             Defaults to `None`.
         verbose: `1` for a progress bar, `0` for silence. Defaults to `1`.

@@ -52,11 +52,12 @@ def test_it_goes_on_where_it_was_stopped(tmp_path):
     path = tmp_path / "robustness.csv.gz"
     program = "benchmarks/robustness.py"
     flags = ("--datasets=wine", "--seeds=1", "--losses=ce,ael")
-    flags = (*flags, "--reference=ce", "--other_settings", "--epochs=5")
+    flags = (*flags, "--learners=ce_with_clean", "--epochs=5")
+    flags = (*flags, "--reference=ce", "--other_settings")
     first = run(tmp_path, program, *flags)
     assert first.returncode == 0, first.stderr
     table = pd.read_csv(path, keep_default_na=False)
-    assert len(table) == 7 * 3
+    assert len(table) == 7 * 4
     assert table["accuracy"].between(0, 1).all()
     assert (table["best"] >= table["accuracy"]).all()
     assert table["num_train"].eq(100).all()
@@ -78,6 +79,9 @@ def test_it_goes_on_where_it_was_stopped(tmp_path):
     assert rows_of(first.stdout, "| wine symmetric 0.8 mlp ")[0][0].startswith(
         f"{100 * of_problem['accuracy'].item():.1f} "
     )
+
+    # Cross-entropy with clean examples is a method of its own.
+    assert means["ce"] < means["ce_with_clean"]
 
     lines = gzip.decompress(path.read_bytes()).splitlines(keepends=True)
     path.write_bytes(gzip.compress(b"".join(lines[:-3])))
@@ -183,6 +187,26 @@ def test_problems_are_noisy_as_they_say(problems):
         np.testing.assert_array_equal(clean.validation[1], noisy.validation[1])
         wrong = np.mean(clean.train[1] != noisy.train[1])
         assert wrong == pytest.approx(rate, abs=0.05)
+
+
+def test_clean_examples_are_no_others(problems):
+    problem = problems.Problem(
+        "python_library", "symmetric", 0.4, "mlp", 3, 2000, 20
+    )
+    task = problem.build()
+    x, y = task.meta_data
+    assert np.bincount(y).tolist() == [10] * task.num_classes
+    data = problems.load("python_library")
+    label_of = {
+        row.tobytes(): label
+        for row, label in zip(data.pool_inputs, data.pool_labels, strict=True)
+    }
+    rows = [row.tobytes() for row in x]
+    # A few lines have the same words.
+    same = [label_of[row] == label for row, label in zip(rows, y, strict=True)]
+    assert np.mean(same) > 0.95
+    trained = {row.tobytes() for row in task.train[0]}
+    assert np.mean([row in trained for row in rows]) < 0.05
 
 
 def test_networks_of_choice(problems):
