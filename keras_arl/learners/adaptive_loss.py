@@ -61,10 +61,8 @@ class AdaptiveLoss(VirtualStepLearner):
             The paper's could not be read: the first three are those of the
             authors' later program, with 0.1 for 0, the last is our choice.
         warmup_epochs: Epochs before h moves. Defaults to `0`.
-        from_logits: Whether the model's output is logits. Defaults to `None`:
-            as `loss` says, else `False`.
         forward_mode: See `L2B`. Defaults to `True`.
-        name: Name of the learner.
+        **kwargs: `from_logits` and `name`, see `Learner`.
 
     Raises:
         ValueError: If an argument is out of range, or no number has bounds.
@@ -97,18 +95,16 @@ class AdaptiveLoss(VirtualStepLearner):
         meta_every=1,
         bounds=None,
         warmup_epochs=0,
-        from_logits=None,
         forward_mode=True,
-        name=None,
+        **kwargs,
     ):
         super().__init__(
             model,
             loss=loss,
             meta_every=meta_every,
             warmup_epochs=warmup_epochs,
-            from_logits=from_logits,
             forward_mode=forward_mode,
-            name=name,
+            **kwargs,
         )
         if loss == "poly_soft" and model.built:
             self.base_loss.threshold = math.log(model.output_shape[-1])

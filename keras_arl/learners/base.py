@@ -41,7 +41,7 @@ class Learner(keras.Model):
             as `loss` says, and probabilities where that is `None` or a name.
         num_examples: Number of training examples, for those that remember
             them. Defaults to `None`: that of the arrays or the `PyDataset`
-            that `fit` gets.
+            that `fit` gets. A `tf.data.Dataset` needs it.
         tables: What is remembered of each example, as `ExampleMemory` takes
             it; `None` for nothing.
         name: Name of the learner.
@@ -285,7 +285,8 @@ class Learner(keras.Model):
                 batches, which is repeated; or `"small_loss"` to choose them
                 among the training examples, which must be arrays, anew at the
                 begin of each epoch after `warmup_epochs`: of each given class
-                the 10 of smallest loss.
+                the 10 of smallest loss. CMW-Net's program, whose rule it is,
+                also mixes them up in pairs (mixup), which is left out here.
             meta_batch_size: Clean examples of a step. Defaults to `None`: as
                 many as training examples, but at most all.
             **kwargs: As in `keras.Model.fit`: `epochs`, `verbose`, ....

@@ -41,6 +41,13 @@ class ConfidenceBranch(TargetLearner):
     The authors pick from 0.5, 10 and 50. Watch the logged `confidence`, the
     mean of tau.
 
+    A loss that is steeper near q = t than cross-entropy needs a larger
+    `penalty`, or tau falls everywhere and little is learned. `ARL` is eight
+    times as steep at q_y = 0.99. On 1,000 digits with 40% symmetric noise (SGD
+    with momentum 0.9, 40 epochs, one run each) it ends at 10% with a penalty
+    of 0.5, where tau falls to 0.2, and with 5 at 92% (learning rate 0.1) and
+    95% (0.02); cross-entropy with 0.5 at 94% (0.1).
+
     With `target_epoch` targets are estimated, too: in that epoch and every
     `target_every`-th one from then on,
 
@@ -71,15 +78,9 @@ class ConfidenceBranch(TargetLearner):
             output) and shares its layers with `model`, for a subclassed
             `model`. Defaults to `None`: the input of the last layer with
             weights.
-        num_examples: Number of training examples. Defaults to `None`: that of
-            the arrays or the `PyDataset` that `fit` gets. A `tf.data.Dataset`
-            needs it, where targets are estimated.
-        loss: Loss l of this package or its name, of which `from_logits` says
-            what the model's output is; l itself gets probabilities. Defaults
-            to `None`: cross-entropy, as published.
-        from_logits: Whether the model's output is logits. Defaults to `None`:
-            as `loss` says, else `False`.
-        name: Name of the learner.
+        **kwargs: `loss`, `from_logits`, `num_examples` and `name`, see
+            `Learner`; published with cross-entropy. `num_examples` is of use
+            where targets are estimated; the loss l itself gets probabilities.
 
     Raises:
         ValueError: If a number is out of range or there are no features.
@@ -111,20 +112,14 @@ class ConfidenceBranch(TargetLearner):
         target_every=10,
         confidence_threshold=0.0,
         features=None,
-        num_examples=None,
-        loss=None,
-        from_logits=None,
-        name=None,
+        **kwargs,
     ):
         super().__init__(
             model,
-            loss=loss,
-            from_logits=from_logits,
-            num_examples=num_examples,
             tables=None
             if target_epoch is None
             else {"targets": (None, "float32")},
-            name=name,
+            **kwargs,
         )
         self.penalty = check_positive("penalty", penalty)
         self.reverse_weight = check_weight("reverse_weight", reverse_weight)

@@ -32,6 +32,14 @@ class ELR(TargetLearner):
     each. The published trainings have 120 epochs and more; with few, a `beta`
     of 0.9 still remembers the first ones.
 
+    With a bounded loss, such as `GCE` or `ARL`, take a smaller `weight`. Where
+    p is sure of a class and t agrees, the second term pulls a logit on with
+    `weight` / 2; cross-entropy pulls back with 1, a bounded loss with next to
+    nothing, so that a model that predicts one class for everything stays so.
+    On 1,000 digits with 40% symmetric noise (SGD 0.1, momentum 0.9, 40 epochs,
+    one run) GCE ends at 12% with a weight of 3 and at 92% with 1, ARL at 9 and
+    87, cross-entropy with 3 at 92: a robust loss gained nothing.
+
     Args:
         model: `keras.Model` with one output of shape `(n, C)`.
         weight: Weight of the regularisation, at least 0. Defaults to `3.0`,
@@ -39,14 +47,8 @@ class ELR(TargetLearner):
             for CIFAR-10 with asymmetric noise, 7 for CIFAR-100.
         beta: Share of the target that is kept at a visit, in [0, 1). Defaults
             to `0.7`, published with 3; 0.9 with 1 and 7.
-        num_examples: Number of training examples. Defaults to `None`: that of
-            the arrays or the `PyDataset` that `fit` gets. A `tf.data.Dataset`
-            needs it.
-        loss: Loss l of this package or its name. Defaults to `None`:
-            cross-entropy, as published.
-        from_logits: Whether the model's output is logits. Defaults to `None`:
-            as `loss` says, else `False`.
-        name: Name of the learner.
+        **kwargs: `loss`, `from_logits`, `num_examples` and `name`, see
+            `Learner`; published with cross-entropy.
 
     Raises:
         ValueError: If `weight` or `beta` is out of range.
@@ -74,19 +76,9 @@ class ELR(TargetLearner):
         model,
         weight=3.0,
         beta=0.7,
-        num_examples=None,
-        loss=None,
-        from_logits=None,
-        name=None,
+        **kwargs,
     ):
-        super().__init__(
-            model,
-            loss=loss,
-            from_logits=from_logits,
-            num_examples=num_examples,
-            tables={"targets": (None, "float32")},
-            name=name,
-        )
+        super().__init__(model, tables={"targets": (None, "float32")}, **kwargs)
         self.weight = check_weight("weight", weight)
         self.beta = check_number(
             "beta", beta, "a number in [0, 1)", lambda x: 0 <= x < 1

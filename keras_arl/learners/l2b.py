@@ -49,15 +49,12 @@ class L2B(MetaLearner):
         temperature: Of the softmax, above 0. Defaults to `1.0`.
         pseudo_labels: Whether predictions are learned from, too. `False` is
             L2RW, "learning to reweight". Defaults to `True`.
-        loss: Loss of this package or its name. Defaults to `None`:
-            cross-entropy, as published.
-        from_logits: Whether the model's output is logits. Defaults to `None`:
-            as `loss` says, else `False`.
         forward_mode: `False` takes the central difference of two passes for
             <v, .>, accurate to about three digits, for a model with an
             operation that has no derivative in forward mode. Defaults to
             `True`.
-        name: Name of the learner.
+        **kwargs: `loss`, `from_logits` and `name`, see `Learner`; published
+            with cross-entropy.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -91,18 +88,14 @@ class L2B(MetaLearner):
         normalization="sum",
         temperature=1.0,
         pseudo_labels=True,
-        loss=None,
-        from_logits=None,
         forward_mode=True,
-        name=None,
+        **kwargs,
     ):
         super().__init__(
             model,
             warmup_epochs=warmup_epochs,
             forward_mode=forward_mode,
-            loss=loss,
-            from_logits=from_logits,
-            name=name,
+            **kwargs,
         )
         if normalization not in _NORMALIZATIONS:
             raise ValueError(

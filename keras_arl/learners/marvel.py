@@ -56,15 +56,8 @@ class Marvel(RememberingLearner):
             to `1.0`: MARVEL.
         permanent: Whether an abandoned example stays so. If not, it comes back
             once its margin is above the threshold. Defaults to `True`.
-        num_examples: Number of training examples. Defaults to `None`: that of
-            the arrays or the `PyDataset` that `fit` gets. A `tf.data.Dataset`
-            needs it.
-        loss: Loss l of this package or its name. Defaults to `None`:
-            cross-entropy.
-        from_logits: Whether the model's output is logits. Defaults to `None`:
-            as `loss` says, else `False`; then margins are those of the
-            logarithms.
-        name: Name of the learner.
+        **kwargs: `loss`, `from_logits`, `num_examples` and `name`, see
+            `Learner`. Without logits, margins are those of the logarithms.
 
     Raises:
         ValueError: If a number is out of range.
@@ -99,18 +92,12 @@ class Marvel(RememberingLearner):
         warmup_epochs=0,
         arduous_weight=1.0,
         permanent=True,
-        num_examples=None,
-        loss=None,
-        from_logits=None,
-        name=None,
+        **kwargs,
     ):
         super().__init__(
             model,
-            loss=loss,
-            from_logits=from_logits,
-            num_examples=num_examples,
             tables={"streaks": (3, "int32"), "margin": (2, "float32")},
-            name=name,
+            **kwargs,
         )
         self.patience = check_at_least("patience", patience, 1)
         self.margin_threshold = check_number(

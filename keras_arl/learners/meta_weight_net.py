@@ -43,12 +43,9 @@ class MetaWeightNet(VirtualStepLearner):
         meta_every: Steps from one update of V to the next. Defaults to `1`, as
             published.
         warmup_epochs: Epochs before V moves. Defaults to `0`.
-        loss: Loss l of this package or its name. Defaults to `None`:
-            cross-entropy, as published.
-        from_logits: Whether the model's output is logits. Defaults to `None`:
-            as `loss` says, else `False`.
         forward_mode: See `L2B`. Defaults to `True`.
-        name: Name of the learner.
+        **kwargs: `loss`, `from_logits` and `name`, see `Learner`; published
+            with cross-entropy.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -80,19 +77,15 @@ class MetaWeightNet(VirtualStepLearner):
         meta_optimizer="adam",
         meta_every=1,
         warmup_epochs=0,
-        loss=None,
-        from_logits=None,
         forward_mode=True,
-        name=None,
+        **kwargs,
     ):
         super().__init__(
             model,
-            loss=loss,
             meta_every=meta_every,
             warmup_epochs=warmup_epochs,
-            from_logits=from_logits,
             forward_mode=forward_mode,
-            name=name,
+            **kwargs,
         )
         self.hidden_units = check_at_least("hidden_units", hidden_units, 1)
         self.meta_learning_rate = check_positive(

@@ -33,14 +33,8 @@ class SELC(TargetLearner):
             depends on the learning rate. Defaults to `20`, our choice.
         momentum: Share of the target that is kept at a visit, in [0, 1).
             Defaults to `0.9`, as published.
-        num_examples: Number of training examples. Defaults to `None`: that of
-            the arrays or the `PyDataset` that `fit` gets. A `tf.data.Dataset`
-            needs it.
-        loss: Loss l of this package or its name. Defaults to `None`:
-            cross-entropy, as published.
-        from_logits: Whether the model's output is logits. Defaults to `None`:
-            as `loss` says, else `False`.
-        name: Name of the learner.
+        **kwargs: `loss`, `from_logits`, `num_examples` and `name`, see
+            `Learner`; published with cross-entropy.
 
     Raises:
         ValueError: If a number is out of range.
@@ -67,19 +61,9 @@ class SELC(TargetLearner):
         model,
         correction_epoch=20,
         momentum=0.9,
-        num_examples=None,
-        loss=None,
-        from_logits=None,
-        name=None,
+        **kwargs,
     ):
-        super().__init__(
-            model,
-            loss=loss,
-            from_logits=from_logits,
-            num_examples=num_examples,
-            tables={"targets": (None, "float32")},
-            name=name,
-        )
+        super().__init__(model, tables={"targets": (None, "float32")}, **kwargs)
         self.correction_epoch = check_at_least(
             "correction_epoch", correction_epoch, 0
         )

@@ -14,8 +14,7 @@ class SmallLoss:
     """Chooses the clean examples at the begin of each epoch.
 
     They are, of each given class, those with the smallest cross-entropy of
-    their given label. CMW-Net's program also mixes them up in pairs, which is
-    left out here.
+    their given label.
 
     Args:
         learner: A `MetaLearner` with `warmup_epochs` above 0.
