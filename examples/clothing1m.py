@@ -3,11 +3,16 @@
     python examples/clothing1m.py --manual_dir=PATH      the real benchmark
     python examples/clothing1m.py --fake_data            all of it, on made data
     python examples/clothing1m.py --dataset=cifar10_n --labels=worse
+    python examples/clothing1m.py --learner=ELR
 
 Trains on the noisy labels alone, watches clean validation accuracy, and in the
 end tells the clean test accuracy of the last epoch and of the epoch of the best
 validation accuracy. The same command continues a training that was killed, from
 the last epoch that ended. All GPUs are used.
+
+A learner that needs clean examples gets the validation images (14,313 of
+Clothing1M, as published; 5,000 of CIFAR-10N). They then do not judge it: go by
+the last epoch.
 
 It writes, into --directory:
   report.csv      the accuracies, over all classes and class by class
@@ -24,6 +29,7 @@ import pathlib
 import shutil
 
 import clothing1m_recipes as recipes
+import noisy_learners
 import program
 from absl import flags
 
@@ -64,9 +70,12 @@ _WEIGHTS = flags.DEFINE_string(
 )
 _LOSS = flags.DEFINE_string(
     "loss",
-    "arl",
+    None,
     "Loss: a name of keras_arl.losses.names(), two joined by +, or a loss file "
-    "(*.json) of a search.",
+    "(*.json) of a search. Default: arl; of a learner, the published one.",
+)
+_LEARNER = flags.DEFINE_enum(
+    "learner", None, noisy_learners.NAMES, "Learner, at published settings."
 )
 _BALANCED = flags.DEFINE_bool(
     "balanced",
@@ -121,7 +130,7 @@ _SEED = flags.DEFINE_integer(
 _DIRECTORY = flags.DEFINE_string(
     "directory",
     None,
-    "Where everything is written. Default: results/DATASET-LABELS-LOSS.",
+    "Where everything is written. Default: results/DATASET-LABELS-METHOD.",
 )
 program.positive(_LEARNING_RATE)
 
@@ -210,7 +219,7 @@ def run(recipe, labels):
     import noisy_training
     import tensorflow as tf
 
-    loss = chosen_loss()
+    loss, method = chosen_loss(), method_name()
     directory = pathlib.Path(_DIRECTORY.value or default_directory(labels))
     settings = settings_of(recipe, labels)
     noisy_training.check_same_settings(directory / "settings.json", settings)
@@ -229,43 +238,72 @@ def run(recipe, labels):
         if len(gpus) > 1
         else tf.distribute.get_strategy()
     )
-    train, validation, test, steps = batches(builder, recipe, labels)
+    data = batches(builder, recipe, labels)
+    arguments = {}
     with strategy.scope():
         model = noisy_training.build_model(
             recipe.model, recipe.crop, len(names), _WEIGHTS.value
         )
+        if _LEARNER.value is not None:
+            model = noisy_learners.wrapped(
+                _LEARNER.value, model, data.count, recipe.epochs, loss
+            )
+            loss = None
+            if model.needs_meta_data:
+                arguments["meta_data"] = data.meta
         model.compile(
             optimizer=noisy_training.build_optimizer(
-                recipe, _MOMENTUM.value, steps
+                recipe, _MOMENTUM.value, data.steps
             ),
             loss=loss,
             metrics=["accuracy"],
         )
     print(
-        f"{_DATASET.value}, {labels} labels, {recipe.model}, loss "
-        f"{_LOSS.value}, {steps} steps of {recipe.batch_size} images an epoch, "
+        f"{_DATASET.value}, {labels} labels, {recipe.model}, {method}, "
+        f"{data.steps} steps of {recipe.batch_size} images an epoch, "
         f"{len(gpus)} GPUs"
     )
-    noisy_training.fit(model, train, validation, recipe.epochs, directory)
-    data = "made data" if _FAKE_DATA.value else _DATASET.value
-    title = f"{data}, {labels} labels, loss {_LOSS.value}"
-    noisy_training.report(model, test, names, title, directory)
+    noisy_training.fit(
+        model,
+        data.train,
+        data.validation,
+        recipe.epochs,
+        directory,
+        **arguments,
+    )
+    dataset = "made data" if _FAKE_DATA.value else _DATASET.value
+    title = f"{dataset}, {labels} labels, {method}"
+    noisy_training.report(model, data.test, names, title, directory)
+
+
+def loss_name():
+    """Its name; `None` for the published one of a learner."""
+    return _LOSS.value or (None if _LEARNER.value else "arl")
 
 
 def chosen_loss():
     from keras_arl import losses
 
-    if _LOSS.value.endswith(".json"):
-        return losses.load(_LOSS.value, from_logits=True)
+    name = loss_name()
+    if name is None:
+        return None
+    if name.endswith(".json"):
+        return losses.load(name, from_logits=True)
     try:
-        return losses.get(_LOSS.value, from_logits=True)
+        return losses.get(name, from_logits=True)
     except TypeError as error:
-        program.fail(f"--loss={_LOSS.value} needs more than its name: {error}")
+        program.fail(f"--loss={name} needs more than its name: {error}")
+
+
+def method_name():
+    """Learner and loss in one word."""
+    loss = loss_name() and pathlib.Path(loss_name()).stem
+    return "-".join(filter(None, [_LEARNER.value, loss]))
 
 
 def default_directory(labels):
     name = "fake" if _FAKE_DATA.value else _DATASET.value
-    return f"results/{name}-{labels}-{pathlib.Path(_LOSS.value).stem}"
+    return f"results/{name}-{labels}-{method_name()}"
 
 
 def settings_of(recipe, labels):
@@ -275,7 +313,8 @@ def settings_of(recipe, labels):
         "dataset": _DATASET.value,
         "fake_data": _FAKE_DATA.value,
         "labels": labels,
-        "loss": _LOSS.value,
+        "loss": loss_name(),
+        "learner": _LEARNER.value,
         "weights": _WEIGHTS.value,
         "balanced": _BALANCED.value,
         "momentum": _MOMENTUM.value,
@@ -329,68 +368,21 @@ def names_of(builder):
 
 
 def batches(builder, recipe, labels):
-    """Training, validation and test batches, and the steps of an epoch."""
-    import numpy as np
-    import tensorflow as tf
-    import tensorflow_datasets as tfds
-
-    from keras_arl import datasets
+    """The `noisy_data.Data` of a dataset."""
+    import noisy_data
 
     splits = _SPLITS[_DATASET.value]
     is_cifar = _DATASET.value == "cifar10_n"
-    clean, observed = (label_features()[each] for each in ("clean", labels))
-
-    def examples(split, label, **options):
-        return builder.as_dataset(
-            split=split,
-            decoders=tfds.decode.PartialDecoding(
-                {"image": True, label: True},
-                decoders={"image": tfds.decode.SkipDecoding()},
-            ),
-            **options,
-        )
-
-    train_split = splits["train" if is_cifar else labels]
-    train = examples(train_split, observed, shuffle_files=False)
-    if _BALANCED.value:
-        only_labels = builder.as_dataset(
-            split=train_split,
-            decoders=tfds.decode.PartialDecoding({observed: True}),
-        )
-        chosen = datasets.balanced_subset(
-            np.array([e[observed] for e in only_labels.as_numpy_iterator()]),
-            builder.info.features[observed].num_classes,
-            _SEED.value,
-        )
-        is_chosen = tf.constant(chosen)
-        train = (
-            train.enumerate()
-            .filter(lambda index, _: is_chosen[index])
-            .map(lambda _, example: example)
-            .apply(tf.data.experimental.assert_cardinality(chosen.sum()))
-        )
-    size = datasets.ImageSize(
-        recipe.resize, recipe.crop, _CIFAR_PAD if is_cifar else 0
-    )
-    whole = datasets.ImageSize(recipe.resize, recipe.crop)
-    train = datasets.image_batches(
-        train,
-        observed,
-        size,
-        recipe.batch_size,
-        training=True,
+    return noisy_data.batches(
+        builder,
+        {**splits, "train": splits["train" if is_cifar else labels]},
+        [label_features()[each] for each in ("clean", labels)],
+        recipe,
+        pad=_CIFAR_PAD if is_cifar else 0,
+        balanced=_BALANCED.value,
         seed=_SEED.value,
+        with_index=_LEARNER.value is not None,
     )
-    evaluation = [
-        datasets.image_batches(
-            examples(splits[part], clean),
-            clean,
-            whole,
-            recipe.batch_size,
-        )
-        for part in ("validation", "test")
-    ]
-    return train, *evaluation, int(train.cardinality())
 
 
 if __name__ == "__main__":

@@ -107,8 +107,17 @@ def check_same_settings(path, settings):
         )
 
 
-def fit(model, train, validation, epochs, directory):
-    """Trains, or continues; leaves the last and the best weights as files."""
+def fit(model, train, validation, epochs, directory, **kwargs):
+    """Trains, or continues; leaves the last and the best weights as files.
+
+    Args:
+        model: A compiled model.
+        train: Batches to train on.
+        validation: Batches to watch.
+        epochs: Number of epochs.
+        directory: Where everything is written.
+        **kwargs: Further arguments of `model.fit`.
+    """
     last = directory / "last.weights.h5"
     if last.exists():
         print(f"{directory} holds a finished training; it is evaluated again.")
@@ -137,6 +146,7 @@ def fit(model, train, validation, epochs, directory):
             # Last, so that an epoch is whole on disk before it counts.
             keras.callbacks.BackupAndRestore(str(directory / "backup")),
         ],
+        **kwargs,
     )
     model.save_weights(last)
 

@@ -50,7 +50,8 @@ def image_batches(
             of pairs (image, label). Images are encoded (JPEG or PNG), scalar
             strings, or decoded, uint8 of shape `(height, width, 1 or 3)`.
         label: Name of the label in dictionaries. Labels are whole numbers,
-            scalars or of shape `(1,)`.
+            scalars or of shape `(1,)`; in pairs also what
+            `keras_arl.learners.with_index` makes of them, and then come so.
         size: An `ImageSize`.
         batch_size: Number of images a batch.
         training: Whether to shuffle and augment. Defaults to `False`.
@@ -96,7 +97,7 @@ def image_batches(
             image = tf.image.stateless_random_flip_left_right(
                 image, random_seed + 1
             )
-        return image, _class_index(example[label_place])
+        return image, tf.nest.map_structure(_class_index, example[label_place])
 
     return (
         tf.data.Dataset.zip((dataset, randomness))
@@ -117,10 +118,8 @@ def _places(spec, label):
             and image_spec.shape.rank == 3
             and image_spec.shape[-1] in (1, 3)
         )
-        is_valid = (
-            (is_encoded or is_decoded)
-            and label_spec.shape in ((), (1,))
-            and (label_spec.dtype.is_integer or label_spec.dtype.is_floating)
+        is_valid = (is_encoded or is_decoded) and all(
+            map(_is_number, tf.nest.flatten(label_spec))
         )
     except (AttributeError, IndexError, KeyError, TypeError):
         is_valid = False
@@ -132,6 +131,12 @@ def _places(spec, label):
             f"labels as whole numbers. Received: element_spec={spec}"
         )
     return places
+
+
+def _is_number(spec):
+    return spec.shape in ((), (1,)) and (
+        spec.dtype.is_integer or spec.dtype.is_floating
+    )
 
 
 def _class_index(label):

@@ -20,6 +20,7 @@ FAKE = (
     "--epochs=3",
     "--resize=32",
     "--crop=28",
+    "--learner=Marvel",
     "--loss=gce",
     "--directory=out",
 )
@@ -33,6 +34,15 @@ def noisy_training(monkeypatch):
     import noisy_training
 
     return noisy_training
+
+
+@pytest.fixture
+def noisy_learners(monkeypatch):
+    """The program's learners."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    import noisy_learners
+
+    return noisy_learners
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +103,47 @@ def test_it_reports_what_it_found(killed_and_continued):
     )
     assert (out / "confusion.png").stat().st_size > 10_000
     assert list((out / "tensorboard").rglob("events.out.tfevents*"))
+
+
+def test_every_learner_gets_what_it_needs(
+    killed_and_continued, noisy_learners, noisy_training
+):
+    import noisy_data
+
+    from keras_arl import datasets
+
+    prepared = killed_and_continued[0] / "out" / "fake_data" / "prepared"
+
+    class Recipe:
+        resize, crop, batch_size = 32, 28, 64
+
+    data = noisy_data.batches(
+        datasets.Clothing1m(data_dir=prepared),
+        {
+            "train": "noisy_train",
+            "validation": "clean_validation",
+            "test": "clean_test",
+        },
+        ("clean_label", "noisy_label"),
+        Recipe,
+        pad=0,
+        balanced=False,
+        seed=0,
+        with_index=True,
+    )
+    clean = np.bincount([y for _, y in data.meta.unbatch().as_numpy_iterator()])
+    watched = [y for _, y in data.validation.unbatch().as_numpy_iterator()]
+    np.testing.assert_array_equal(clean, np.bincount(watched))
+    for name in noisy_learners.NAMES:
+        model = noisy_training.build_model("tiny", 28, 14)
+        learner = noisy_learners.wrapped(name, model, data.count, epochs=5)
+        # Graphs of all of them would take a minute.
+        learner.compile("sgd", run_eagerly=True)
+        meta = {"meta_data": data.meta} if learner.needs_meta_data else {}
+        history = learner.fit(data.train, steps_per_epoch=2, verbose=0, **meta)
+        assert np.isfinite(history.history["loss"]).all(), name
+        if learner.needs_index:
+            assert np.sum(learner.memory.labels >= 0) == 2 * 64, name
 
 
 def test_other_settings_are_refused(killed_and_continued, noisy_training):
@@ -185,9 +236,8 @@ assert [*splits.values()] == ["train[:90%]", "train[90%:]", "test"]
 splits |= {
     "train": "train[:2%]", "validation": "train[98%:]", "test": "test[:5%]"
 }
-train, validation, test, _ = program.batches(
-    builder, program.chosen_recipe(), "worse"
-)
+data = program.batches(builder, program.chosen_recipe(), "worse")
+train, validation, test = data.train, data.validation, data.test
 def counts(labels):
     return np.bincount(list(labels), minlength=10).tolist()
 def of_split(split, label):
