@@ -1,7 +1,5 @@
 """Adaptive robust losses: hyperparameters learned from clean examples."""
 
-import math
-
 import keras
 import numpy as np
 from keras import ops
@@ -47,8 +45,7 @@ class AdaptiveLoss(VirtualStepLearner):
         model: `keras.Model` with one output of shape `(n, C)`.
         loss: `"gce"`, `"sce"`, `"bi_tempered"`, `"poly_soft"`, or any loss of
             this package with `hyperparameters`. Those of a loss given by name
-            begin at the package's defaults, a `"poly_soft"`'s threshold at
-            log(C). Defaults to `"gce"`.
+            begin at the package's defaults. Defaults to `"gce"`.
         meta_learning_rate: The m, above 0. Defaults to `None`: r, the present
             learning rate, so that h freezes with the model's schedule.
         meta_every: Steps from one update of h to the next. Defaults to `1`, as
@@ -106,8 +103,6 @@ class AdaptiveLoss(VirtualStepLearner):
             forward_mode=forward_mode,
             **kwargs,
         )
-        if loss == "poly_soft" and model.built:
-            self.base_loss.threshold = math.log(model.output_shape[-1])
         if meta_learning_rate is not None:
             check_positive("meta_learning_rate", meta_learning_rate)
         self.meta_learning_rate = meta_learning_rate

@@ -9,7 +9,7 @@ from keras_arl.checks import check_number
 from keras_arl.checks import check_positive
 from keras_arl.losses.pointwise import PointwiseLoss
 
-_LOG_10 = math.log(10)
+_THRESHOLD = 3 * math.log(10)
 
 
 @keras.saving.register_keras_serializable(package="keras_arl")
@@ -25,12 +25,16 @@ class PolySoft(PointwiseLoss):
 
     Its gradient is cross-entropy's times u^(1 / (d - 1)). A sample with
     CE >= t therefore has none. An untrained network gives every label 1 / C,
-    where CE is log(C), so that a threshold below log(C) stops learning.
+    where CE is log(C): the threshold must be well above it, or nothing is
+    learned. On 1,000 digits with 40% symmetric noise (SGD 0.1, momentum 0.9,
+    40 epochs, mean of three runs) thresholds of 1, 1.5, 2 and 3 log(C) end at
+    10, 29, 86 and 87%, cross-entropy at 64.
 
     Args:
         threshold: Cross-entropy t from which on a sample is ignored, above 0.
-            Defaults to `log(10)`, which fits ten classes; the loss is noise
-            tolerant at log(C). The paper's initial value is not known to us.
+            Defaults to `3 * log(10)`, our choice, which fits up to 100
+            classes. In theory the loss is noise tolerant at log(C). The
+            paper's initial value is not known to us.
         d: Shape of the weights, above 1; for d -> infinity they become 1 below
             the threshold, for d = 2 they fall linearly, below 2 they fall
             faster. Defaults to `1.5`, our choice.
@@ -57,7 +61,7 @@ class PolySoft(PointwiseLoss):
 
     hyperparameters = ("threshold", "d")
 
-    def __init__(self, threshold=_LOG_10, d=1.5, **kwargs):
+    def __init__(self, threshold=_THRESHOLD, d=1.5, **kwargs):
         super().__init__(**kwargs)
         self.threshold = check_positive("threshold", threshold)
         self.d = check_number("d", d, "a number above 1", lambda x: x > 1)

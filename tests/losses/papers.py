@@ -51,7 +51,7 @@ def truncated_gce(p, q=0.7, k=0.5):
 
 
 def poly_soft(p, d=1.5):
-    threshold = np.log(10)
+    threshold = 3 * np.log(10)
     rest = np.maximum(1 + np.log(p) / threshold, 0)
     return (d - 1) / d * threshold * (1 - rest ** (d / (d - 1)))
 
