@@ -2,6 +2,7 @@
 
 import collections.abc
 import dataclasses
+import inspect
 import typing
 
 import keras
@@ -21,8 +22,8 @@ class Task:
 
     Args:
         train: Pair of arrays `(x, noisy labels)`, where `x` may be a structure
-            of arrays, or a batched `tf.data.Dataset` of such pairs.
-        validation: Pair of arrays `(x, clean labels)`, or a batched
+            of arrays, or a batched, finite `tf.data.Dataset` of such pairs.
+        validation: Pair of arrays `(x, clean labels)`, or a batched, finite
             `tf.data.Dataset` of such pairs.
         build_model: Function without arguments that returns an uncompiled
             `keras.Model` with outputs of shape `(batch, num_classes)`.
@@ -41,12 +42,15 @@ class Task:
             Defaults to `None`: there are none.
         architecture: Anything hashable that names the model but for the values
             of its variables. Tasks with equal ones share what a
-            `keras_arl.training.Trainer` compiles. Defaults to `None`: only
-            the trainings of this task share it.
+            `keras_arl.training.Trainer` compiles, and an error tells of models
+            that differ otherwise, in an activation or a constant of
+            `Normalization`, say. Defaults to `None`: only the trainings of this
+            task share it.
 
     Raises:
         ValueError: If `train` and `validation` are not of one kind, an array
-            has another length than its labels, or `architecture` has no hash.
+            has another length than its labels, a pipeline yields no pairs or
+            never ends, or `architecture` has no hash.
 
     Example:
 
@@ -97,20 +101,62 @@ class Task:
             self._check_arrays("train")
             self._check_arrays("validation")
             check_at_least("batch_size", self.batch_size, 1)
+        else:
+            _check_pipeline("train", self.train)
+            _check_pipeline("validation", self.validation)
         if self.meta_data is not None:
             self._check_arrays("meta_data")
 
     def _check_arrays(self, name):
         pair = getattr(self, name)
+        if len(pair) == 2 and isinstance(pair[1], list):
+            # Of inputs, a list would be one of several arrays.
+            pair = pair[0], np.asarray(pair[1])
         _check_pair(name, pair)
         # Of pandas, an index would be taken for the position.
-        pair = keras.tree.map_structure(np.asarray, pair)
-        object.__setattr__(self, name, pair)
+        x, labels = keras.tree.map_structure(np.asarray, pair)
+        object.__setattr__(self, name, (x, _as_classes(labels)))
 
     @property
     def in_memory(self):
         """Whether the data are arrays, not pipelines."""
         return isinstance(self.train, tuple)
+
+
+def _as_classes(labels):
+    """Class indices in one form: of shape `(n,)`, booleans as integers."""
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    return labels.astype("int64") if labels.dtype == bool else labels
+
+
+def _check_pipeline(name, data):
+    if inspect.isgenerator(data):
+        raise ValueError(
+            f"`{name}` is read more than once, which a generator cannot be: "
+            "take arrays, a `tf.data.Dataset` or a `keras.utils.PyDataset`. "
+            f"Received: {name}={data!r}"
+        )
+    spec = getattr(data, "element_spec", None)
+    if spec is None:
+        return
+    if not isinstance(spec, tuple) or len(spec) not in (2, 3):
+        raise ValueError(
+            f"`{name}` must yield batches (x, labels), or triples with a "
+            "sample weight: `map` dictionaries, as TFDS has them, to pairs. "
+            f"Received: element_spec={spec}"
+        )
+    if getattr(getattr(spec[1], "shape", None), "rank", None) == 0:
+        raise ValueError(
+            f"`{name}` must yield batches: add `.batch(...)`. "
+            f"Received: element_spec={spec}"
+        )
+    # The number that stands for endless.
+    if int(data.cardinality()) == -1:
+        raise ValueError(
+            f"`{name}` must end with an epoch, or a training would not: leave "
+            "out `repeat`, or add `.take(...)`. Received an endless pipeline"
+        )
 
 
 def _check_pair(name, pair):
