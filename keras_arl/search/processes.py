@@ -198,13 +198,15 @@ def _check_can_be_sent(evaluator):
             "The task function cannot be sent to processes, which import it "
             f"by its name: {error}. Define it at the top of a module."
         ) from error
-    if b"__main__" in pickled and not os.path.exists(
-        getattr(main, "__file__", None) or ""
-    ):
+    # A notebook has no name; that of standard input, which processes would
+    # import first, is no file.
+    file = getattr(main, "__file__", None)
+    if (file or b"__main__" in pickled) and not os.path.exists(file or ""):
         raise RuntimeError(
-            "Processes import the task function from a file, and this program "
-            "has none (a notebook cell, or standard input). Move the function "
-            "into a module, or search with executor=None."
+            "Processes import the program, or the task function, from a file, "
+            "and there is none (a notebook cell, or standard input). Move the "
+            "program, or of a notebook the function, into a module, or search "
+            "with executor=None."
         )
 
 
