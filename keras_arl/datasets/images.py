@@ -11,6 +11,8 @@ import dataclasses
 
 import tensorflow as tf
 
+from keras_arl.checks import check_at_least
+
 
 @dataclasses.dataclass(frozen=True)
 class ImageSize:
@@ -23,11 +25,19 @@ class ImageSize:
         pad: Zeros added on each side before cropping, in pixels of the resized
             image, for images as small as the crop. Defaults to `0`. Images
             that are padded must come in the size `resize`.
+
+    Raises:
+        ValueError: If a length is out of range.
     """
 
     resize: int
     crop: int
     pad: int = 0
+
+    def __post_init__(self):
+        check_at_least("crop", self.crop, 1)
+        check_at_least("pad", self.pad, 0)
+        check_at_least("resize", self.resize, self.crop - 2 * self.pad)
 
 
 def image_batches(

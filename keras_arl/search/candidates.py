@@ -35,7 +35,6 @@ def best_by_generation(candidates):
 
 
 def _candidate(rows, space):
-    vector = space.scaled([rows[0][name] for name in space.names])
     scores = [row["score"] for row in rows]
     baselines = [row["cross_entropy"] for row in rows]
     has_failed = None in scores
@@ -45,8 +44,10 @@ def _candidate(rows, space):
         if not has_failed and baseline is not None
     ]
     return {
-        **{key: rows[0][key] for key in ("phase", "generation", "candidate")},
-        **dict(zip(space.names, vector, strict=True)),
+        **{
+            key: rows[0][key]
+            for key in ("phase", "generation", "candidate", *space.names)
+        },
         "scores": scores,
         "cross_entropy": baselines,
         "score": None if has_failed else float(np.mean(scores)),

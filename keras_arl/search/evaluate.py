@@ -12,6 +12,8 @@ from keras_arl.analysis import is_trainable
 from keras_arl.losses import CrossEntropy
 from keras_arl.search import time_limit
 from keras_arl.search.job import Result
+from keras_arl.tasks.checking import TaskError
+from keras_arl.tasks.checking import check_task
 from keras_arl.training import TrainingDivergedError
 from keras_arl.training.kept import Kept
 
@@ -61,6 +63,7 @@ class Evaluator(Kept):
         self._trial_timeout = trial_timeout
         # The task that was used last, whose data are in memory.
         self._seed, self._task = None, None
+        self._is_checked = False
 
     @property
     def trains_together(self):
@@ -138,13 +141,28 @@ class Evaluator(Kept):
     def _task_of(self, seed):
         if seed == self._seed:
             return self._task
-        # Pipelines and models that a user's task leaves unseeded.
-        keras.utils.set_random_seed(seed)
-        task = self._tasks(seed)
+        task = self._new_task(seed)
+        if not self._is_checked:
+            self._check(task)
+            # What was begun may go on elsewhere.
+            task = self._new_task(seed)
         # A pipeline that shuffles goes on where its last use stopped.
         if task.in_memory:
             self._seed, self._task = seed, task
         return task
+
+    def _new_task(self, seed):
+        # Pipelines and models that a user's task leaves unseeded.
+        keras.utils.set_random_seed(seed)
+        return self._tasks(seed)
+
+    def _check(self, task):
+        try:
+            check_task(task)
+        except TaskError as error:
+            # Other trials would end like this one.
+            raise keras_tuner.errors.FatalValueError(str(error)) from error
+        self._is_checked = True
 
 
 def _result(outcome):

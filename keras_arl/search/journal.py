@@ -16,7 +16,7 @@ from keras_arl.search.job import Result
 
 SETTINGS_FILE = "search.json"
 RESULTS_FILE = "results.jsonl"
-VERSION = 7
+VERSION = 8
 _FIELDS = {
     "trial": (int, type(None)),
     "task_seed": int,

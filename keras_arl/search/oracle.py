@@ -37,10 +37,11 @@ class CMAESOracle(TrialOracle):
     process: in a hypermodel, `oracle.loss(hp)` is the candidate of a trial.
     The hyperparameters of a trial are its `phase` (`"search"` or
     `"selection"`), `generation`, `candidate`, `task`, `task_seed`, the
-    coefficients `theta_ij`, and the centre `center_p`, `center_y`.
+    coefficients `theta_ij`, and the centre `center_p`, `center_y`, of the loss
+    that it is trained with.
 
-    The scale of a loss is the learning rate's business, not the search's: a
-    trial is trained with its coefficients divided by one number, so that with
+    The scale of a loss is the learning rate's business, not the search's: what
+    CMA-ES proposes has its coefficients divided by one number, so that with
     ten classes the steepest gradient of the labelled class's logit, over its
     probability p where the others share the rest, is 1, as cross-entropy's.
 
@@ -263,6 +264,8 @@ class CMAESOracle(TrialOracle):
             self.save()
         journal.append(self.present, results)
         self._take(results)
+        if not self.missing:
+            self.present.warn_of_equal_tasks(self._results)
         try:
             self._tell_if_whole()
         except NoFitnessError:

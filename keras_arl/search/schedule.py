@@ -2,15 +2,19 @@
 
 import dataclasses
 import math
+import warnings
 
 import numpy as np
 import scipy.stats
 
 from keras_arl.search.cmaes import CMAES
+from keras_arl.search.space import TaylorSpace
 
 SEARCH, SELECTION = "search", "selection"
 FITNESSES = ("mean", "rank")
 _PURPOSES = {SEARCH: 1, SELECTION: 2}
+# One or two equal scores may be chance.
+_FEWEST_COINCIDENCES = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,8 +29,8 @@ class Generation:
         phase: `"search"` or `"selection"`.
         number: Its number, from 1; the selection's follows the last one.
         first_trial: Number of trials in all generations before.
-        candidates: Coefficients, then centre, of each candidate. Rounded to
-            float32, in which the loss is computed.
+        candidates: Coefficients, then centre, of each candidate, scaled as the
+            loss that is trained with.
         task_seeds: Seeds of the tasks.
         by_rank: Whether fitness is a mean of ranks instead of scores.
     """
@@ -69,6 +73,35 @@ class Generation:
             "task_seed": self.task_seeds[task],
             **dict(zip(names, self.candidates[candidate], strict=True)),
         }
+
+    def warn_of_equal_tasks(self, results):
+        """Warns where every candidate got the same score on all tasks.
+
+        Args:
+            results: A `Result` for each trial, a dictionary by position.
+        """
+        num_tasks = len(self.task_seeds)
+        # Without candidates that were not trained, or failed.
+        scores = [
+            None if results[k].message else results[k].score
+            for k in range(self.size)
+        ]
+        rows = [
+            set(scores[start : start + num_tasks])
+            for start in range(0, self.size, num_tasks)
+        ]
+        rows = [row for row in rows if None not in row]
+        if (
+            len(rows) * (num_tasks - 1) >= _FEWEST_COINCIDENCES
+            and max(map(len, rows)) == 1
+        ):
+            warnings.warn(
+                "In this generation every candidate got the same score on all "
+                "tasks, which then are as good as one. Does the task function "
+                "use its seed, for the choice of examples, noise and "
+                "`Task(seed=...)`? Or are the tasks so easy?",
+                stacklevel=4,
+            )
 
     def fitness(self, scores):
         """Mean score, or rank, of each candidate; `None` where a trial failed.
@@ -135,6 +168,7 @@ class Schedule:
 
     def __init__(self, settings):
         self._settings = settings
+        self._space = TaylorSpace(settings["order"], settings["class_aware"])
         self._cmaes = CMAES(
             settings["x0"],
             settings["sigma0"],
@@ -239,7 +273,11 @@ class Schedule:
             phase=phase,
             number=told + 1,
             first_trial=self._num_trials,
-            candidates=[np.float32(vector).tolist() for vector in vectors],
+            # In float32 the loss is computed.
+            candidates=[
+                self._space.scaled(np.float32(vector).tolist())
+                for vector in vectors
+            ],
             task_seeds=[
                 self._task_seed(phase, told, task) for task in range(num_tasks)
             ],

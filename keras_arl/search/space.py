@@ -60,28 +60,18 @@ class TaylorSpace:
             raise ValueError(f"`x0` must be finite. Received: x0={list(x0)}")
         return [float(x) for x in x0]
 
-    def to_loss(self, vector, **kwargs):
-        """The `TaylorLoss` of a vector, scaled.
+    def scaled(self, vector):
+        """The vector of the same loss, as steep as cross-entropy.
 
-        A vector means a loss up to its scale, which is the learning rate's
-        business: with ten classes the steepest gradient of a logit is 1, as
-        cross-entropy's.
+        The scale of a loss is the learning rate's business: with ten classes
+        the steepest gradient of a logit is 1, as cross-entropy's.
 
         Args:
             vector: Coefficients, then centre.
-            **kwargs: Further arguments of `TaylorLoss`.
-        """
-        vector = self.scaled(vector)
-        return TaylorLoss(
-            vector[:-2],
-            center=vector[-2:],
-            order=self.order,
-            class_aware=self.class_aware,
-            **kwargs,
-        )
 
-    def scaled(self, vector):
-        """The coefficients, then the centre, of the loss of a vector."""
+        Returns:
+            A list of floats.
+        """
         theta, center = vector[:-2], vector[-2:]
         steepest = polynomial.steepest_pull(
             theta, center, self.order, self.class_aware
@@ -89,6 +79,21 @@ class TaylorSpace:
         if steepest > 0:
             theta = [value / steepest for value in theta]
         return [*theta, *center]
+
+    def to_loss(self, vector, **kwargs):
+        """The `TaylorLoss` of a vector.
+
+        Args:
+            vector: Coefficients, then centre.
+            **kwargs: Further arguments of `TaylorLoss`.
+        """
+        return TaylorLoss(
+            vector[:-2],
+            center=vector[-2:],
+            order=self.order,
+            class_aware=self.class_aware,
+            **kwargs,
+        )
 
 
 # Coefficients theta_ij as functions of i and j, and the centre. "ce" is the

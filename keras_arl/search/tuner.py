@@ -31,7 +31,8 @@ class LossTuner(keras_tuner.Tuner):
     not trained: its trial says so in its message and scores 0, the lowest
     accuracy. A training that diverges or raises an exception fails its trial,
     with the reason in the message, which ranks the candidate behind all others;
-    the search goes on.
+    the search goes on. A warning tells of a generation whose tasks all gave the
+    same scores, as when `tasks` does not use its seed.
 
     Each task is also trained on once with cross-entropy. Generations have
     different tasks, so that only the difference to cross-entropy on the same
@@ -170,6 +171,8 @@ class LossTuner(keras_tuner.Tuner):
             callbacks: Sequence of `SearchCallback`, such as `TensorBoard`.
 
         Raises:
+            keras_tuner.errors.FatalError: If labels, outputs, `num_classes` and
+                `from_logits` of the first task do not fit each other.
             RuntimeError: If no candidate of a generation can be scored, by
                 exceptions, another process searches in the same directory, or
                 workers do not live or do not come.
@@ -248,7 +251,7 @@ class LossTuner(keras_tuner.Tuner):
             **kwargs: Further arguments of `TaylorLoss`, such as `from_logits`.
 
         Returns:
-            A `TaylorLoss`, scaled as in its trials (see `CMAESOracle`).
+            A `TaylorLoss` with the coefficients of its trials.
 
         Raises:
             RuntimeError: If the search is not finished.

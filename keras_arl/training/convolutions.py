@@ -82,7 +82,7 @@ def as_matrix_products(model, batch_size):
     # Keras's own two: what a subclass does in `call` cannot be cloned.
     if not type(model).__module__.startswith("keras."):
         return model
-    if not any(map(is_written, _layers(model))):
+    if not any(map(is_written, all_layers(model))):
         return model
     try:
         written = keras.models.clone_model(
@@ -96,10 +96,11 @@ def as_matrix_products(model, batch_size):
     return written
 
 
-def _layers(model):
+def all_layers(model):
+    """The layers of a model, and of the models among them."""
     for layer in model.layers:
         yield layer
-        yield from _layers(layer) if isinstance(layer, keras.Model) else ()
+        yield from all_layers(layer) if isinstance(layer, keras.Model) else ()
 
 
 def _is_plain(layer):

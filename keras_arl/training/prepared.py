@@ -16,6 +16,18 @@ class NotCompiledError(Exception):
     """A kind of program declines a training that another kind does better."""
 
 
+def check_not_overridden(model, names):
+    """Raises `NotCompiledError` if a model does something in a way of its own.
+
+    Args:
+        model: A `keras.Model`.
+        names: What Keras does, names of attributes of `keras.Model`.
+    """
+    for name in names:
+        if getattr(type(model), name) is not getattr(keras.Model, name):
+            raise NotCompiledError
+
+
 @dataclasses.dataclass(frozen=True)
 class Arrays:
     """The data of a task as arrays of a backend.

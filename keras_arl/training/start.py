@@ -6,6 +6,9 @@ import keras
 import numpy as np
 
 from keras_arl.training import fitting
+from keras_arl.training.convolutions import all_layers
+from keras_arl.training.sameness import Signature
+from keras_arl.training.sameness import signature
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,35 +18,27 @@ class Start:
     Args:
         model: A list of arrays, in the order of `model.variables`.
         optimizer: A list of arrays, in the order of `optimizer.variables`.
+        signature: The model's `Signature`. Defaults to `None`: no other task
+            has this model.
     """
 
     model: list[np.ndarray]
     optimizer: list[np.ndarray]
+    signature: Signature | None = None
 
     @classmethod
     def of(cls, model):
         """The present values of a compiled model."""
+        # Copies: the variables may get others.
         return cls(
-            [keras.ops.convert_to_numpy(v) for v in model.variables],
-            [keras.ops.convert_to_numpy(v) for v in model.optimizer.variables],
-        )
-
-    def check_fits(self, model):
-        """Raises a `ValueError` unless a compiled model has such variables."""
-        expected = [v.shape for v in (*self.model, *self.optimizer)]
-        found = [
-            tuple(variable.shape)
-            for variable in (*model.variables, *model.optimizer.variables)
-        ]
-        if found != expected:
-            raise ValueError(
-                "Two tasks of one `architecture` must have the same model. "
-                f"Received variables of shapes {found} and {expected}"
+            *(
+                [np.array(keras.ops.convert_to_numpy(v)) for v in variables]
+                for variables in (model.variables, model.optimizer.variables)
             )
+        )
 
     def assign_to(self, model):
         """Brings a compiled model to the start of a training."""
-        self.check_fits(model)
         for variables, values in (
             (model.variables, self.model),
             (model.optimizer.variables, self.optimizer),
@@ -61,7 +56,13 @@ def start_of(task):
     Returns:
         A `Start`.
     """
-    return Start.of(built_model(task, loss=None))
+    model = built_model(task, loss=None)
+    start = Start.of(model)
+    if task.architecture is None:
+        return start
+    return dataclasses.replace(
+        start, signature=signature(model, _symbolic_inputs(task))
+    )
 
 
 def built_model(task, loss, rewrite=None, **kwargs):
@@ -78,9 +79,10 @@ def built_model(task, loss, rewrite=None, **kwargs):
     """
     keras.utils.set_random_seed(task.seed)
     model = task.build_model()
-    if not model.built:
-        # From shapes, as `fit` does: a call would draw from its seeds.
-        model.build(_input_shape(task))
+    if not all(layer.built for layer in (model, *all_layers(model))):
+        # On symbols, as `fit` does: a call on data would draw from its seeds,
+        # and `build` makes no variables where a subclass does not define it.
+        model(_symbolic_inputs(task), training=False)
     if rewrite is not None:
         model = rewrite(model)
     fitting.compile_model(model, task, loss, **kwargs)
@@ -88,8 +90,12 @@ def built_model(task, loss, rewrite=None, **kwargs):
     return model
 
 
-def _input_shape(task):
+def _symbolic_inputs(task):
     examples = task.train if task.in_memory else task.train.element_spec
     return keras.tree.map_structure(
-        lambda array: (None, *tuple(array.shape)[1:]), examples[0]
+        lambda array: keras.KerasTensor(
+            (None, *tuple(array.shape)[1:]),
+            keras.backend.standardize_dtype(array.dtype),
+        ),
+        examples[0],
     )

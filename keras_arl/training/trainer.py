@@ -85,6 +85,7 @@ class Trainer:
         self._not_vectorized = set()
         self._max_programs = max_programs
         self._programs = collections.OrderedDict()
+        self._signatures = {}
         self._prepared = weakref.WeakKeyDictionary()
 
     def __reduce__(self):
@@ -135,6 +136,7 @@ class Trainer:
             return PlainTrainer().accuracies(task, loss, last_epochs)
         key = program_key(task, loss)
         prepared = self._prepare(task)
+        self._check_same_model(key, task, prepared)
         if key not in self._programs:
             return self._first_run(
                 key, kinds, task, prepared, loss, last_epochs
@@ -173,6 +175,7 @@ class Trainer:
     def _outcomes(self, task, losses, last_epochs):
         one_program = (
             self.trains_together
+            and task.in_memory
             and all(map(can_be_key, losses))
             and len({program_key(task, loss) for loss in losses}) == 1
         )
@@ -219,7 +222,7 @@ class Trainer:
             raise NotCompiledError
         prepared = self._prepare(task)
         # An error in building the model is no failure to vectorise.
-        prepared.start  # noqa: B018
+        self._check_same_model(key, task, prepared)
         try:
             if key not in self._programs:
                 self._keep(key, kind(task, losses[0]))
@@ -263,11 +266,25 @@ class Trainer:
             self._prepared[task] = PreparedTask(task)
         return self._prepared[task]
 
+    def _check_same_model(self, key, task, prepared):
+        """Raises unless tasks that share programs have one model."""
+        found = prepared.start.signature
+        if found is None:
+            return
+        # The loss is the last part of a key.
+        first = self._signatures.setdefault(key[:-1], found)
+        difference = first.difference(found)
+        if difference:
+            raise ValueError(
+                "Two tasks of one `architecture` must have the same model but "
+                "for the values of its variables. Give models that differ "
+                "other names, or leave `architecture` out. Received for "
+                f"architecture={task.architecture!r}: {difference}"
+            )
+
     def _first_run(self, key, kinds, task, prepared, loss, last_epochs):
         """Trains with the first kind of program that can, and keeps it."""
         *to_try, safe_kind = kinds
-        # An error in building the model is no failure to compile.
-        prepared.start  # noqa: B018
         for kind in to_try:
             try:
                 program = kind(task, loss)

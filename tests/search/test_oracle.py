@@ -8,6 +8,7 @@ import keras_tuner
 import numpy as np
 import pytest
 
+from keras_arl.losses.taylor import polynomial
 from keras_arl.search import CMAESOracle
 from keras_arl.search.schedule import Generation
 from tests.search.toy import BASELINE
@@ -37,7 +38,7 @@ def whole(tmp_path_factory):
 def test_it_solves_a_landscape(tmp_path):
     tuner = toy(tmp_path, generations=60, popsize=12)
     tuner.search(verbose=0)
-    assert distance(SPACE.to_loss(tuner.oracle.x0)) > 0.3
+    assert distance(SPACE.to_loss(SPACE.scaled(tuner.oracle.x0))) > 0.3
     assert distance(tuner.best_loss()) < 0.05
 
 
@@ -346,4 +347,30 @@ def test_state_is_small_readable_and_holds_no_pickle(whole):
     scores = {k["trial"]: k["score"] for k in lines if "trial" in k}
     assert scores.pop(None) == BASELINE
     assert [scores[k] for k in range(len(rows))] == [r["score"] for r in rows]
-    assert heads[1]["candidates"][3][0] == rows[8 + 6]["theta_10"]
+    for name, value in zip(SPACE.names, heads[1]["candidates"][3]):
+        assert rows[8 + 6][name] == value
+
+
+def test_rows_hyperparameters_and_the_best_loss_tell_one_story(whole):
+    loss = whole.best_loss()
+    best = [*loss.coefficients, *loss.center]
+    assert whole.oracle.best() == pytest.approx(best, rel=1e-6)
+    hyperparameters = [
+        hp
+        for hp in whole.get_best_hyperparameters(len(whole.results()))
+        if hp["phase"] == "selection"
+    ]
+    rows = [row for row in whole.results() if row["phase"] == "selection"]
+    for each in ([row[n] for n in SPACE.names] for row in rows):
+        trained = SPACE.to_loss(each)
+        steepest = polynomial.steepest_pull(each[:-2], each[-2:], 4, True)
+        assert steepest == pytest.approx(1)
+        assert trained.coefficients == pytest.approx(each[:-2], rel=1e-6)
+    found = [[hp[name] for name in SPACE.names] for hp in hyperparameters]
+    assert whole.oracle.best() in found
+    index = found.index(whole.oracle.best())
+    chosen = whole.oracle.loss(hyperparameters[index])
+    assert (chosen.coefficients, chosen.center) == (
+        loss.coefficients,
+        loss.center,
+    )

@@ -5,6 +5,7 @@ import os
 import pathlib
 import time
 
+import keras
 import numpy as np
 
 from keras_arl.losses import CrossEntropy
@@ -31,13 +32,19 @@ def vector_of(loss):
 def target():
     """The best loss: a neighbour of the starting point, as steep."""
     start = np.array(SPACE.starting_point("linear"))
-    return vector_of(SPACE.to_loss(start + np.linspace(-0.3, 0.3, 12)))
+    return np.array(SPACE.scaled([*(start + np.linspace(-0.3, 0.3, 12))]))
+
+
+def toy_model():
+    return keras.Sequential(
+        [keras.Input((1,)), keras.layers.Dense(10, "softmax")]
+    )
 
 
 def toy_task(seed):
-    """A task without a model: only its seed is looked at."""
+    """A task of which only the seed is looked at, after the first one."""
     data = np.zeros((1, 1)), np.zeros(1, "int64")
-    return Task(data, data, build_model=None, num_classes=10, seed=seed)
+    return Task(data, data, build_model=toy_model, num_classes=10, seed=seed)
 
 
 # The toy score of cross-entropy, the baseline of each task.
@@ -51,6 +58,7 @@ class ToyTrainer:
 
     Args:
         noise: Standard deviation of the noise, a function of task and loss.
+            By default tasks hardly differ.
         duration: Seconds that a training takes.
         stop_after: Number of trainings after which Ctrl-C comes.
         fails: Function from the number of trainings before, the task and the
@@ -61,7 +69,7 @@ class ToyTrainer:
     trains_together = False
 
     def __init__(
-        self, noise=0.0, duration=0.0, stop_after=None, fails=None, log=None
+        self, noise=1e-6, duration=0.0, stop_after=None, fails=None, log=None
     ):
         self.noise = noise
         self.duration = duration

@@ -184,6 +184,28 @@ def test_convolutions_that_stay_convolutions():
     check_agrees(Trainer(), problem, TAYLOR, last_epochs=2)
 
 
+class OwnMetrics(keras.Sequential):
+    """Reports something else as its accuracy."""
+
+    def compute_metrics(self, *args, **kwargs):
+        return {**super().compute_metrics(*args, **kwargs), "accuracy": 0.25}
+
+
+class OwnTest(keras.Sequential):
+    """Sees every second example when it is evaluated."""
+
+    def test_step(self, *args):
+        *state, (x, y) = args
+        return super().test_step(*state, (x[::2], y[::2]))
+
+
+@pytest.mark.parametrize("kind", [OwnMetrics, OwnTest])
+def test_what_a_model_measures_otherwise_is_measured_so(kind):
+    problem = task(lambda: kind(mlp().layers), epochs=2)
+    found = Trainer(jit_compile=True).evaluate(problem, GCE)
+    assert found == PLAIN.evaluate(problem, GCE)
+
+
 class OwnStepOnJax(keras.Sequential):
     """Trains on nothing."""
 

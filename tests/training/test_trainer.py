@@ -187,6 +187,27 @@ def test_seeds_advance_as_in_a_new_model(trainer, built):
     assert trainer.evaluate(problem, GCE, last_epochs=2) == found
 
 
+class WithoutBuild(keras.Model):
+    """Makes its variables in its first call, as most subclasses do."""
+
+    def __init__(self):
+        super().__init__()
+        self.flatten = keras.layers.Flatten()
+        self.inner = keras.Sequential([keras.layers.Dense(8, "relu")])
+        self.dropout = keras.layers.Dropout(0.2)
+        self.dense = keras.layers.Dense(NUM_CLASSES, "softmax")
+
+    def call(self, x, training=False):
+        x = self.inner(self.flatten(x))
+        return self.dense(self.dropout(x, training=training))
+
+
+def test_a_subclass_that_does_not_define_build(trainer):
+    problem = task(WithoutBuild, architecture="subclass")
+    found = check_agrees(trainer, problem, GCE, last_epochs=2)
+    assert trainer.evaluate(problem, GCE, last_epochs=2) == found
+
+
 def test_structured_inputs(trainer):
     def two_inputs():
         a, b = keras.Input((4,), name="a"), keras.Input((2,), name="b")
@@ -293,13 +314,44 @@ def test_all_losses_of_a_list(trainer):
         assert list(some.evaluate_all(problem, [])) == []
 
 
+def scaled(mean, activation="relu", rate=0.1, adapted=False, factor=1.0):
+    def times(x):
+        return factor * x
+
+    constants = {} if adapted else {"mean": mean, "variance": 1.0}
+    normalization = keras.layers.Normalization(axis=None, **constants)
+    if adapted:
+        normalization.adapt(np.array([mean - 1.0, mean + 1.0]))
+    layers = [normalization, keras.layers.Flatten()]
+    layers += [keras.layers.Dense(8, activation), keras.layers.Dropout(rate)]
+    layers += [keras.layers.Dense(8, times), keras.layers.Dense(NUM_CLASSES)]
+    return keras.Sequential([keras.Input(SIZE), *layers])
+
+
 @compiled
-def test_one_name_for_two_architectures_is_refused():
+def test_models_that_differ_are_refused_under_one_name():
     trainer = Trainer()
-    trainer.evaluate(task(mlp, architecture="net"), GCE)
+
+    def check(name, **arguments):
+        model = functools.partial(scaled, **arguments)
+        trainer.evaluate(task(model, architecture=name, epochs=1), GCE)
+
+    check("net", mean=0.0)
+    # Layers' names and seeds, and values of variables, are its own.
+    check("net", mean=0.0)
+    check("adapted", mean=0.0, adapted=True)
+    for name, arguments, message in (
+        ("net", {"mean": 1.0}, r"mean: 1\.0"),
+        ("net", {"mean": 0.0, "activation": "tanh"}, "activation: tanh"),
+        ("net", {"mean": 0.0, "rate": 0.5}, r"rate: 0\.5"),
+        ("net", {"mean": 0.0, "factor": 2.0}, "other outputs"),
+        ("adapted", {"mean": 1.0, "adapted": True}, "other outputs"),
+    ):
+        with pytest.raises(ValueError, match=f"one `architecture`.*{message}"):
+            check(name, **arguments)
     message = r"one `architecture` must have the same model.*\(64, 16\)"
     with pytest.raises(ValueError, match=message):
-        trainer.evaluate(task(cnn, architecture="net"), GCE)
+        trainer.evaluate(task(mlp, architecture="net"), GCE)
 
 
 def test_errors_of_the_model_are_its_own(trainer):

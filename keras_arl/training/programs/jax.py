@@ -15,6 +15,7 @@ from keras_arl.training import keys
 from keras_arl.training.convolutions import as_matrix_products
 from keras_arl.training.fitting import TrainingDivergedError
 from keras_arl.training.prepared import NotCompiledError
+from keras_arl.training.prepared import check_not_overridden
 from keras_arl.training.start import built_model
 
 # What `fit` does on JAX, and a subclass of `keras.Model` may do otherwise.
@@ -24,6 +25,10 @@ _KERAS_STEPS = (
     "compute_metrics",
     "evaluate",
     "fit",
+    "get_metrics_result",
+    "make_test_function",
+    "make_train_function",
+    "metrics",
     "stateless_compute_loss",
     "test_step",
     "train_step",
@@ -63,11 +68,7 @@ class JaxProgram:
         self._takes_training = (
             "training" in inspect.signature(self._model.call).parameters
         )
-        if any(
-            getattr(type(self._model), name) is not getattr(keras.Model, name)
-            for name in _KERAS_STEPS
-        ):
-            raise NotCompiledError
+        check_not_overridden(self._model, _KERAS_STEPS)
         self._step = jax.jit(self._train_step)
         self._evaluate = jax.jit(self._evaluate_batch)
         self._train = jax.jit(self._train_all, static_argnums=3)
@@ -134,7 +135,6 @@ class JaxProgram:
 
     def _initial_state(self, start):
         model = self._model
-        start.check_fits(model)
         values = {
             id(variable): value
             for variable, value in zip(

@@ -10,7 +10,21 @@ from keras_arl.training import fitting
 from keras_arl.training import keys
 from keras_arl.training.convolutions import as_matrix_products
 from keras_arl.training.prepared import NotCompiledError
+from keras_arl.training.prepared import check_not_overridden
 from keras_arl.training.start import built_model
+
+# What `fit` does around the steps, or makes of the numbers that they return.
+_KERAS_STEPS = (
+    "compute_metrics",
+    "evaluate",
+    "fit",
+    "get_metrics_result",
+    "make_test_function",
+    "make_train_function",
+    "metrics",
+    "reset_metrics",
+    "test_step",
+)
 
 
 class XlaProgram:
@@ -22,7 +36,7 @@ class XlaProgram:
 
     Raises:
         NotCompiledError: On a CPU, if the model has convolutions that cannot
-            be written as matrix products.
+            be written as matrix products; if it measures in a way of its own.
     """
 
     is_pure = False
@@ -41,6 +55,7 @@ class XlaProgram:
             rewrite=rewrite if on_cpu else None,
             jit_compile=True,
         )
+        check_not_overridden(self._model, _KERAS_STEPS)
         # Makes the metrics' variables, which no compiled function may.
         self._model.train_step(
             tuple(batches.take(part, slice(0, 2)) for part in task.train)
