@@ -15,6 +15,12 @@ def as_loss(loss, from_logits):
             "`loss` must be a loss of keras_arl.losses or its name. Received: "
             f"loss={loss!r}"
         )
+    if loss.ignore_class is not None:
+        raise ValueError(
+            "A learner looks at every example. Leave out of the data those "
+            "without a label, instead of `ignore_class`. Received: "
+            f"loss={loss!r}"
+        )
     if from_logits not in (None, loss.from_logits):
         raise ValueError(
             f"`from_logits` must be as in `loss`. Received: from_logits="

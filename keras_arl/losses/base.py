@@ -141,7 +141,7 @@ class ClassificationLoss(keras.losses.Loss):
         if not self.from_logits and _is_float16(y_pred):
             warnings.warn(
                 "Gradients of float16 probabilities overflow, and an optimizer "
-                "that scales its loss then takes no step: give the output "
+                "that scales its loss then skips the step: give the output "
                 'layer `dtype="float32"`.',
                 stacklevel=2,
             )

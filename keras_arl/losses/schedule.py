@@ -38,7 +38,9 @@ class LossSchedule(keras.callbacks.Callback):
         raise NotImplementedError
 
     def on_train_begin(self, logs=None):
-        found = _losses_of(self.model.loss, self._cls)
+        # A learner has its loss apart from that of `compile`.
+        losses = [self.model.loss, getattr(self.model, "base_loss", None)]
+        found = _losses_of(losses, self._cls)
         # One within a function is not found, so that what is given must do.
         if self._given is None and len(found) == 1:
             self.loss = found[0]

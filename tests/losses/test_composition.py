@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+import keras_arl
 from keras_arl import losses
 from keras_arl.losses import ActivePassive
 from keras_arl.losses import SparseRegularization
@@ -144,6 +145,12 @@ def test_a_loaded_regularisation_goes_on(rng, tmp_path):
         fit(SparseRegularizationSchedule(regularized, growth=2.0))
     fit(SparseRegularizationSchedule(growth=2.0))
     assert (loaded.weight, loaded.current_weight) == (1.5, 12.0)
+    schedule = SparseRegularizationSchedule(growth=2.0)
+    learner = keras_arl.learners.ELR(model, loss=losses.get("ce+sr"))
+    learner.compile("sgd")
+    schedule.set_model(learner)
+    schedule.on_train_begin()
+    assert schedule.loss is learner.base_loss
     model.compile("sgd", loss=losses.NCE(from_logits=True))
     with pytest.raises(ValueError, match=r"loss=None, and a model with \[\]"):
         fit(SparseRegularizationSchedule(growth=2.0))

@@ -199,9 +199,9 @@ class TaylorLoss(ClassificationLoss):
             )
         x = predictions.probabilities - center
         change = target - other
+        labelled = polynomial.horner(change, take_labelled(x, labels))
         zero, one = self._certain(other, change, center)
         values = polynomial.horner(other, x) - zero
-        labelled = polynomial.horner(change, take_labelled(x, labels))
         return ops.sum(values, axis=-1) + labelled - one
 
     def _certain(self, other, change, center):
