@@ -82,8 +82,8 @@ RECIPES = {
     "python_library": Recipe("vectors", ("mlp",), 2000, 1000, 20),
     "unicode_names": Recipe("vectors", ("mlp",), 2000, 1000, 20),
     "wine": Recipe("vectors", ("mlp",), 100, 36, 100),
-    "letters": Recipe("glyphs", ("mlp", "cnn", "resnet"), 2000, 1000, 20),
-    "alphabets": Recipe("glyphs", ("mlp", "cnn"), 2000, 1000, 20),
+    "letters": Recipe("glyphs", ("mlp", "cnn", "resnet"), 2000, 900, 20),
+    "alphabets": Recipe("glyphs", ("mlp", "cnn"), 2000, 800, 20),
     "country_names": Recipe("vectors", ("mlp",), 2000, 1000, 20),
     "image_segments": Recipe("vectors", ("mlp",), 1500, 400, 40),
 }
