@@ -163,6 +163,7 @@ class ClassificationLoss(keras.losses.Loss):
                 labels.is_ignored[..., None], 1 / y_pred.shape[-1], y_pred
             )
         predictions = (Logits if self.from_logits else Probabilities)(y_pred)
+        predictions.is_ignored = labels.is_ignored
         if labels.is_index:
             losses = self.index_loss(labels.values, predictions)
         else:

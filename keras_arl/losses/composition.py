@@ -70,14 +70,19 @@ class WrappedLoss(ComposedLoss):
         return 0
 
     def index_loss(self, labels, predictions):
-        predictions = self.transformed(predictions)
+        predictions = self._transformed(predictions)
         loss = self.loss.index_loss(labels, predictions)
         return loss + self.penalty(predictions)
 
     def soft_loss(self, targets, predictions):
-        predictions = self.transformed(predictions)
+        predictions = self._transformed(predictions)
         loss = self.loss.soft_loss(targets, predictions)
         return loss + self.penalty(predictions)
+
+    def _transformed(self, predictions):
+        transformed = self.transformed(predictions)
+        transformed.is_ignored = predictions.is_ignored
+        return transformed
 
 
 def _shared_settings(parts):

@@ -17,7 +17,7 @@ class EntropyRegularization(WrappedLoss):
     """Entropy regularisation: a batch's mean prediction is driven to uniform.
 
     With m the mean of the class probabilities over the batch, which is all
-    axes but the last, and C the number of classes,
+    axes but the last, without what is left out, and C the number of classes,
 
     ```
     L = loss(y, p) + weight * (log C + sum over c of m_c * log(m_c))
@@ -64,6 +64,8 @@ class EntropyRegularization(WrappedLoss):
 
     def penalty(self, predictions):
         p = ops.clip(predictions.probabilities, _LEAST, 1 - _LEAST)
+        if predictions.is_ignored is not None:
+            p = ops.where(predictions.is_ignored[..., None], 0.0, p)
         sums = ops.sum(p, axis=tuple(range(len(p.shape) - 1)))
         mean = sums / ops.sum(sums)
         negative_entropy = ops.sum(mean * ops.log(mean))

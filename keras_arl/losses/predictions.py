@@ -19,6 +19,9 @@ _SMALLEST = 1e-30
 class Probabilities:
     """Predictions that came as probabilities."""
 
+    # Which samples are left out, a boolean tensor, for losses of whole batches.
+    is_ignored = None
+
     def __init__(self, values):
         self.probabilities = values
 
@@ -55,6 +58,8 @@ _SMALLEST_LOG = -1e30
 
 class LogProbabilities:
     """Predictions that came as logarithms of probabilities."""
+
+    is_ignored = None
 
     def __init__(self, values):
         self.log_probabilities = values
