@@ -9,6 +9,8 @@ too, below which a probability counts as 0 and its logarithm as that of 1e-30.
 
 import functools
 
+import keras
+import numpy as np
 from keras import ops
 
 # Small enough for any softmax that learns; the reciprocal, which is the slope
@@ -126,7 +128,10 @@ class Summands(LogProbabilities):
     def __init__(self, predictions):
         self.log_probabilities = predictions.log_probabilities
         self.probabilities = predictions.probabilities
-        self.complements = 1 + 1e-6 - self.probabilities
+        dtype = keras.backend.standardize_dtype(self.probabilities.dtype)
+        # Rounded, a probability may be a little above 1.
+        above_1 = 1 + 8 * float(np.finfo(dtype).eps)
+        self.complements = above_1 - self.probabilities
 
 
 def take_labelled(values, labels):
