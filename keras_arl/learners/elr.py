@@ -32,6 +32,12 @@ class ELR(TargetLearner):
     each. The published trainings have 120 epochs and more; with few, a `beta`
     of 0.9 still remembers the first ones.
 
+    It pays where cross-entropy would memorise, and costs where the network
+    learns too slowly for that: early mistakes are then kept. On the third of
+    the robustness study's 57 noisy problems (one seed, 20 epochs) on which
+    cross-entropy loses most from its best epoch to its last one, 18.9 points,
+    ELR gains 11.4 points on it; on the third where that is 1.4, it loses 2.4.
+
     With a bounded loss, such as `GCE` or `ARL`, take a smaller `weight`. Where
     p is sure of a class and t agrees, the second term pulls a logit on with
     `weight` / 2; cross-entropy pulls back with 1, a bounded loss with next to
