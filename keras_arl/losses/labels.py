@@ -183,7 +183,7 @@ def weight_per_label(sample_weight, y_pred):
     for _ in range(missing):
         weights = ops.expand_dims(weights, axis=-1)
     # A new tensor, since on PyTorch Keras multiplies it by a mask in place.
-    return weights * ops.ones(ops.shape(y_pred)[:-1])
+    return ops.multiply(weights, ops.ones(ops.shape(y_pred)[:-1]))
 
 
 def _is_index_form(y_true, y_pred):

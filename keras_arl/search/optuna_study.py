@@ -28,10 +28,20 @@ def to_optuna(tuner, storage=None, study_name="loss_search"):
 
     Example:
 
-    ```python
-    study = keras_arl.search.to_optuna(tuner, "sqlite:///search.db")
-    study.best_params
-    ```
+    >>> oracle = keras_arl.search.CMAESOracle(
+    ...     generations=1,
+    ...     popsize=4,
+    ...     tasks_per_generation=1,
+    ...     selection_tasks=1,
+    ...     seed=0,
+    ... )
+    >>> tuner = keras_arl.search.LossTuner(
+    ...     oracle, tasks=keras_arl.tasks.TaskFamily(), directory="exported"
+    ... )
+    >>> tuner.search(verbose=0)
+    >>> study = keras_arl.search.to_optuna(tuner)
+    >>> sorted(study.best_params)[:3]
+    ['center_p', 'center_y', 'theta_10']
     """
     try:
         import optuna

@@ -121,7 +121,9 @@ def test_a_training_that_is_interrupted_leaves_the_others_as_they_are(
             selection_tasks=1, seed=3,
             trial_timeout=60.0 if not pauses else 8.0,
         )  # fmt: skip
-        tuner = LossTuner(oracle, tasks=task, directory=directory)
+        tuner = LossTuner(
+            oracle, tasks=task, directory=directory, baseline=False
+        )
         tuner.search(verbose=0)
         return [row["score"] for row in tuner.results()]
 

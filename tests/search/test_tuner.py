@@ -181,7 +181,7 @@ def test_exceptions_in_a_users_model_fail_the_trial(tmp_path, capsys):
         calls.append(seed)
 
         def build_model():
-            # The first one is looked at alone.
+            # After one that is looked at alone, and the baseline's.
             if len(calls) == 3:
                 raise MemoryError("out of memory in the model")
             return keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
@@ -196,7 +196,7 @@ def test_exceptions_in_a_users_model_fail_the_trial(tmp_path, capsys):
     assert "build_model" in failed[0]["message"]
     assert failed[0]["score"] is None
     printed = capsys.readouterr()
-    assert "Trial 1 failed: MemoryError: out of memory" in printed.out
+    assert "Trial 0 failed: MemoryError: out of memory" in printed.out
     assert "Traceback" not in printed.out + printed.err
 
 
