@@ -32,6 +32,10 @@ BLOCK = re.compile(
 LINK = re.compile(r"\]\((?!\w+:|#)([^)#]+)")
 
 
+# The pages' trainings are of the length that their readers see.
+pytestmark = pytest.mark.timeout(1200)
+
+
 def blocks(path):
     found = BLOCK.findall(path.read_text())
     return [code for reason, code in found if not reason]

@@ -94,7 +94,8 @@ class NFL(_Normalized):
     Example:
 
     >>> loss = keras_arl.losses.NFL()
-    >>> float(loss(np.array([1]), np.array([[0.25, 0.25, 0.25, 0.25]])))
+    >>> value = loss(np.array([1]), np.array([[0.25, 0.25, 0.25, 0.25]]))
+    >>> round(float(value), 4)
     0.25
 
     Reference:
@@ -209,7 +210,8 @@ class NNFL(_NormalizedNegative):
     Example:
 
     >>> loss = keras_arl.losses.NNFL()
-    >>> float(loss(np.array([1]), np.array([[0.25, 0.25, 0.25, 0.25]])))
+    >>> value = loss(np.array([1]), np.array([[0.25, 0.25, 0.25, 0.25]]))
+    >>> round(float(value), 4)
     0.75
 
     Reference:

@@ -156,8 +156,8 @@ def get(identifier, dataset=None, **kwargs):
     >>> loss.alpha, loss.beta, loss.from_logits
     (10.0, 0.1, True)
     >>> loss = keras_arl.losses.get("ce+eps+mae", active={"m": 100.0})
-    >>> loss.active
-    EpsilonSoftmax(CrossEntropy(), m=100.0)
+    >>> loss.active.m
+    100.0
     """
     name = identifier.lower() if isinstance(identifier, str) else None
     if name is None or not set(name.split("+")) <= {*_SINGLE, *_WRAPPERS}:
