@@ -3,10 +3,14 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from keras_arl.analysis import style_of
 from keras_arl.evaluation.statistics import accuracy_matrix
 from keras_arl.evaluation.statistics import critical_difference
 from keras_arl.evaluation.statistics import rank_methods
 from keras_arl.evaluation.tables import summarise
+
+# How much of a colour's brightness is red, green and blue (ITU-R BT.601).
+_LIGHT = (0.299, 0.587, 0.114)
 
 
 def plot_noise(rows, reference=None, by=("noise", "noise_rate")):
@@ -95,10 +99,6 @@ def plot_noise(rows, reference=None, by=("noise", "noise_rate")):
         "Clean test accuracy by noise; the best of each kind is bold"
     )
     return figure
-
-
-# How much of a colour's brightness is red, green and blue (ITU-R BT.601).
-_LIGHT = (0.299, 0.587, 0.114)
 
 
 def _text(value):
@@ -245,9 +245,10 @@ def plot_noise_rates(rows, methods=None, noise="symmetric", clean="none"):
             mean.append(seeds.mean())
             std.append(seeds.std(ddof=1) if len(seeds) > 1 else 0.0)
         mean, std = np.array(mean), np.array(std)
-        (line,) = axes.plot(rates, mean, marker="o", markersize=3, label=name)
+        style = style_of(name)
+        axes.plot(rates, mean, marker="o", markersize=3, label=name, **style)
         axes.fill_between(
-            rates, mean - std, mean + std, color=line.get_color(), alpha=0.15
+            rates, mean - std, mean + std, color=style["color"], alpha=0.15
         )
     axes.set_xlabel(f"share of wrong labels, {noise} noise")
     axes.set_ylabel("clean test accuracy in percent")

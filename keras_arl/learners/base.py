@@ -28,7 +28,7 @@ class Learner(keras.Model):
     its weights, so that `keras.callbacks.ModelCheckpoint` and
     `BackupAndRestore` store it. On arrays, and on a `PyDataset` of fixed
     order, a training that was interrupted between two epochs and goes on is
-    the one that was not. A learner logs what it is about beside the metrics.
+    the one that was not. A learner logs numbers of its own beside the metrics.
 
     A subclass implements `training_loss(batch, y_pred)`, calls
     `finish_init()` at the end of its constructor, and extends `get_config`.
@@ -284,9 +284,8 @@ class Learner(keras.Model):
                 of arrays (x, y); beside a `tf.data.Dataset` also one of
                 batches, which is repeated; or `"small_loss"` to choose them
                 among the training examples, which must be arrays, anew at the
-                begin of each epoch after `warmup_epochs`: of each given class
-                the 10 of smallest loss. CMW-Net's program, whose rule it is,
-                also mixes them up in pairs (mixup), which is left out here.
+                start of each epoch after `warmup_epochs`: of each given class
+                the 10 of smallest loss (CMW-Net's rule, without its mixup).
             meta_batch_size: Clean examples of a step. Defaults to `None`: as
                 many as training examples, but at most all.
             **kwargs: As in `keras.Model.fit`: `epochs`, `verbose`, ....

@@ -4,6 +4,7 @@ import numpy as np
 
 from keras_arl.learners import batch as batches
 from keras_arl.learners.batches import unpack
+from keras_arl.noise.pipelines import check_places
 
 
 def with_index(dataset):
@@ -11,8 +12,10 @@ def with_index(dataset):
 
     It comes first in a pipeline: before `shuffle`, `batch`, `filter`, `repeat`
     and random augmentation, on a source whose order is the same in every epoch
-    (`shuffle_files=False`, no undeterministic `interleave`). A learner checks
-    from epoch to epoch that an index keeps its label.
+    (`shuffle_files=False`, no undeterministic `interleave`). A pipeline that
+    yields other examples from pass to pass is refused at once where its first
+    elements show it, and otherwise ends in an error as soon as another example
+    comes in a position.
 
     Args:
         dataset: A `tf.data.Dataset` of examples, not batches: (x, y) or
@@ -21,6 +24,10 @@ def with_index(dataset):
     Returns:
         A `tf.data.Dataset` in which y is a dictionary of `"label"` and
         `"index"`, an int32.
+
+    Raises:
+        ValueError: If two passes differ where they begin, or examples come
+            again.
 
     Example:
 
@@ -33,7 +40,10 @@ def with_index(dataset):
     """
     import tensorflow as tf
 
+    check_place = check_places(dataset, "attach the index")
+
     def attach(index, item):
+        check_place(index, item)
         x, y, *rest = item
         return x, batches.indexed(y, tf.cast(index, tf.int32)), *rest
 

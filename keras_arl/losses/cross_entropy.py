@@ -23,10 +23,10 @@ class CrossEntropy(ClassificationLoss):
     1e-30 instead of `keras.config.epsilon()`, below which Keras's has no
     gradient.
 
-    A smoothing below 0 is
-    negative label smoothing, which is not bounded below: it goes on pushing
-    the other classes' logits apart from the label's. Where many labels are
-    wrong, its authors start it from a model that cross-entropy has trained.
+    A smoothing below 0 is negative label smoothing, which has no lower bound:
+    it goes on pushing the other classes' logits away from the label's. Where
+    many labels are wrong, its authors start from a model that cross-entropy
+    has trained.
 
     Args:
         label_smoothing: Share s of the label that is spread evenly over all

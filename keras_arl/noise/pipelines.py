@@ -1,4 +1,4 @@
-"""Checks of `tf.data` pipelines whose examples are to keep their labels."""
+"""Checks of `tf.data` pipelines whose examples are to keep their places."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from keras_arl.noise.labels import check_fits
 _PROBE = 64
 _MOVED = (
     "The dataset yields its examples in another order, or changed, at each "
-    "pass, so that an example could not keep one label: apply noise before "
+    "pass, so that a position does not tell which example it has: {} before "
     "`shuffle` and random augmentation, to files in a fixed order"
 )
 
@@ -75,11 +75,12 @@ def check_cardinality(dataset):
     return cardinality
 
 
-def check_places(dataset):
+def check_places(dataset, advice="apply noise"):
     """Has each example keep its place: now, and whenever the dataset is read.
 
     Args:
         dataset: Unbatched `tf.data.Dataset`.
+        advice: What errors tell to do earlier. Defaults to `"apply noise"`.
 
     Returns:
         A function of the position and the element, for `map`. It raises
@@ -92,6 +93,7 @@ def check_places(dataset):
     """
     import tensorflow as tf
 
+    moved = _MOVED.format(advice)
     fingerprints = dataset.map(lambda *element: _fingerprint(element))
     first, second = (
         np.array([*fingerprints.take(_PROBE).as_numpy_iterator()])
@@ -99,15 +101,15 @@ def check_places(dataset):
     )
     if not np.array_equal(first, second):
         raise ValueError(
-            f"{_MOVED}. Received: two passes that differ within the first "
+            f"{moved}. Received: two passes that differ within the first "
             f"{_PROBE} elements"
         )
     if _may_repeat(dataset):
         every = np.array([*fingerprints.as_numpy_iterator()])
         if len(np.unique(every)) < len(every):
             raise ValueError(
-                "The dataset yields examples again, which would have several "
-                "labels: apply noise before `repeat`. Received: "
+                "The dataset yields examples again, at several positions: "
+                f"{advice} before `repeat`. Received: "
                 f"{len(every)} examples, {len(np.unique(every))} different ones"
             )
     # Anonymous, so that it lives as long as the pipeline that uses it.
@@ -120,7 +122,7 @@ def check_places(dataset):
         before = known.lookup(position, dynamic_default_values=fingerprint)
         # Not `tf.debugging.Assert`, whose branch takes longer than the rest.
         tf.raw_ops.Assert(
-            condition=before == fingerprint, data=[_MOVED, position]
+            condition=before == fingerprint, data=[moved, position]
         )
         known.insert(position, fingerprint)
 

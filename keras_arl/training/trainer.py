@@ -85,6 +85,7 @@ class Trainer:
         self._not_vectorized = set()
         self._max_programs = max_programs
         self._programs = collections.OrderedDict()
+        # Of the models of these programs, by their keys without the loss.
         self._signatures = {}
         self._prepared = weakref.WeakKeyDictionary()
 
@@ -271,7 +272,6 @@ class Trainer:
         found = prepared.start.signature
         if found is None:
             return
-        # The loss is the last part of a key.
         first = self._signatures.setdefault(key[:-1], found)
         difference = first.difference(found)
         if difference:
@@ -309,6 +309,10 @@ class Trainer:
 
     def _keep(self, key, program):
         mappings.keep(self._programs, key, program, self._max_programs)
+        kept = {key[:-1] for key in self._programs}
+        self._signatures = {
+            key: found for key, found in self._signatures.items() if key in kept
+        }
 
 
 def _program_kinds(task, loss, jit_compile):

@@ -155,6 +155,14 @@ REFUSED = {
         },
         "another order",
     ),
+    "attached too late, to one class": (
+        lambda: {
+            "x": learners.with_index(
+                examples().map(lambda x, y: (x, 0 * y)).shuffle(SIZE, seed=1)
+            ).batch(BATCH_SIZE)
+        },
+        "another order, or changed, at each pass",
+    ),
     "shuffled without index": (
         lambda: {"x": examples().shuffle(SIZE, seed=1).batch(BATCH_SIZE)},
         "another order",
@@ -173,7 +181,7 @@ REFUSED = {
         lambda: {
             "x": learners.with_index(examples().repeat(2)).batch(BATCH_SIZE)
         },
-        "were not in 0..21",
+        "attach the index before `repeat`",
     ),
     "endless": (
         lambda: {

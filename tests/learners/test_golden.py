@@ -220,6 +220,11 @@ def test_marvel(case, run_eagerly):
         )
         margins.append(expected["margins"])
     golden.close(learner.area_under_margin, np.mean(margins, axis=0))
+    classes = np.eye(3)[labels]
+    golden.close(
+        learner.abandoned_by_class(),
+        learner.abandoned @ classes / np.maximum(classes.sum(axis=0), 1),
+    )
     indices, scores = learner.suspects(2)
     np.testing.assert_array_equal(
         indices, np.argsort(learner.area_under_margin)[:2]

@@ -130,18 +130,19 @@ def test_the_settings_that_dask_needs_are_set(tmp_path, client):
     assert ttl == (60.0, 60_000.0)
 
 
-def test_a_worker_unpickles_the_settings_without_an_import(tmp_path):
+def test_a_worker_unpickles_the_settings_without_an_import():
     # It would send no heartbeat meanwhile, and be taken for dead.
-    pickled = tmp_path / "plugin"
-    pickled.write_bytes(
-        distributed.protocol.pickle.dumps(dask_cluster._worker_plugin())
-    )
     code = (
-        "import pathlib, pickle, sys\n"
-        "pickle.loads(pathlib.Path(sys.argv[1]).read_bytes())\n"
+        "import pickle, sys\n"
+        "pickle.load(sys.stdin.buffer)\n"
         "assert 'keras_arl' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code, str(pickled)], check=True)
+    plugin = dask_cluster._worker_plugin()
+    subprocess.run(
+        [sys.executable, "-c", code],
+        input=distributed.protocol.pickle.dumps(plugin),
+        check=True,
+    )
 
 
 def test_a_worker_that_is_killed_in_a_trial_costs_nothing(

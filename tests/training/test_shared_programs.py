@@ -1,6 +1,8 @@
-"""Losses of one class share what is compiled, if their class says so."""
+"""Which trainings share a program, and which programs are kept."""
 
 import dataclasses
+import mmap
+import pathlib
 
 import keras
 import numpy as np
@@ -12,6 +14,7 @@ from keras_arl.losses import SparseRegularization
 from keras_arl.losses import TaylorLoss
 from keras_arl.training import PlainTrainer
 from keras_arl.training import Trainer
+from keras_arl.training import mappings
 from keras_arl.training.keys import program_key
 from tests.training.models import Counting
 from tests.training.models import check_agrees
@@ -20,6 +23,9 @@ from tests.training.models import mlp
 from tests.training.models import task
 
 BACKEND = keras.config.backend()
+compiled = pytest.mark.skipif(
+    BACKEND == "torch", reason="nothing is compiled on PyTorch"
+)
 FAMILIES = {
     "gce": [losses.GCE(q) for q in (0.1, 0.3, 0.5, 0.7, 1.0)],
     "sce": [losses.SCE(a, b) for a, b in ((0, 1), (6, 0.1))],
@@ -38,7 +44,7 @@ FAMILIES = {
 }
 
 
-@pytest.mark.skipif(BACKEND == "torch", reason="nothing is compiled on PyTorch")
+@compiled
 @pytest.mark.parametrize("family", FAMILIES)
 def test_numbers_of_a_loss_are_no_reason_to_trace(family):
     trainer = Trainer()
@@ -203,3 +209,33 @@ def test_a_loss_that_changes_between_trainings_is_the_callers_own():
     assert trainer.evaluate(problem, loss) == before
     loss.current_weight = 50.0
     assert check_agrees(trainer, problem, loss) != before
+
+
+@compiled
+def test_old_programs_are_dropped():
+    trainer = Trainer(max_programs=2)
+    for name in ("a", "b", "a", "c"):
+        trainer.evaluate(task(mlp, architecture=name), losses.GCE())
+    # The one unused for longest.
+    assert [key[0] for key in trainer._programs] == ["a", "c"]
+    assert {key[0] for key in trainer._signatures} == {"a", "c"}
+
+
+@compiled
+@pytest.mark.skipif(
+    not pathlib.Path("/proc/self/maps").exists(), reason="Linux has the limit"
+)
+def test_programs_are_dropped_where_mappings_are_scarce():
+    trainer = Trainer()
+    for name in "ab":
+        trainer.evaluate(task(mlp, architecture=name), losses.GCE())
+    assert not mappings.are_scarce()
+    limit = int(pathlib.Path("/proc/sys/vm/max_map_count").read_text())
+    # Shared ones, which the kernel does not merge.
+    taken = [mmap.mmap(-1, mmap.PAGESIZE) for _ in range(limit // 2)]
+    assert mappings.are_scarce()
+    trainer.evaluate(task(mlp, architecture="e"), losses.GCE())
+    assert len(trainer._programs) == 2
+    for each in taken:
+        each.close()
+    assert not mappings.are_scarce()

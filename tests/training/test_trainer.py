@@ -3,8 +3,6 @@
 import dataclasses
 import functools
 import gc
-import mmap
-import pathlib
 import pickle
 import weakref
 
@@ -18,7 +16,6 @@ from keras_arl.tasks import Task
 from keras_arl.training import PlainTrainer
 from keras_arl.training import Trainer
 from keras_arl.training import TrainingDivergedError
-from keras_arl.training import mappings
 from tests.training.models import BOUND
 from tests.training.models import NUM_CLASSES
 from tests.training.models import SIZE
@@ -270,35 +267,6 @@ def test_functions_and_names_of_losses(trainer):
     found = check_agrees(trainer, problem, name)
     # A list is no key of a program.
     assert [*trainer.evaluate_all(problem, [[name]] * 2)] == [found] * 2
-
-
-@compiled
-def test_old_programs_are_dropped():
-    trainer = Trainer(max_programs=2)
-    for name in ("a", "b", "a", "c"):
-        trainer.evaluate(task(mlp, architecture=name), GCE)
-    # The one unused for longest.
-    assert [key[0] for key in trainer._programs] == ["a", "c"]
-
-
-@compiled
-@pytest.mark.skipif(
-    not pathlib.Path("/proc/self/maps").exists(), reason="Linux has the limit"
-)
-def test_programs_are_dropped_where_mappings_are_scarce():
-    trainer = Trainer()
-    for name in "ab":
-        trainer.evaluate(task(mlp, architecture=name), GCE)
-    assert not mappings.are_scarce()
-    limit = int(pathlib.Path("/proc/sys/vm/max_map_count").read_text())
-    # Shared ones, which the kernel does not merge.
-    taken = [mmap.mmap(-1, mmap.PAGESIZE) for _ in range(limit // 2)]
-    assert mappings.are_scarce()
-    trainer.evaluate(task(mlp, architecture="e"), GCE)
-    assert len(trainer._programs) == 2
-    for each in taken:
-        each.close()
-    assert not mappings.are_scarce()
 
 
 def test_all_losses_of_a_list(trainer):

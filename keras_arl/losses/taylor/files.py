@@ -22,12 +22,12 @@ _BEFORE = {
 def save(loss, path, provenance=None):
     """Writes a `TaylorLoss` to a JSON file that `load` reads back.
 
+    The file holds all that the loss computes by, but not its `name`.
+
     Args:
         loss: A `TaylorLoss`.
         path: File to write.
         provenance: Optional dictionary that says how the loss was found.
-
-    All that the loss computes by is in the file, its `name` alone is not.
 
     Raises:
         ValueError: If `loss` is no `TaylorLoss`.
