@@ -39,8 +39,8 @@ def taylor_of_softmax(
             u = tf.exp(exponent * predictions.log_probabilities)
         x = u - center
         labelled = tf.gather(x, labels, axis=-1, batch_dims=labels.shape.rank)
-        values = tf.reduce_sum(horner(other, x) - zero, -1)
-        value = values + horner(change, labelled) - one
+        values = tf.reduce_sum(horner(tf.unstack(other), x) - zero, -1)
+        value = values + horner(tf.unstack(change), labelled) - one
 
         def gradient(upstream):
             slope = _derivative(other, x)

@@ -96,10 +96,17 @@ def coefficient_matrix_indices(order):
 
 
 def horner(coefficients, x):
-    """The sum over k >= 1 of coefficients[k - 1] * x^k, of tensors too."""
-    total = coefficients[-1] * x
-    for k in range(coefficients.shape[0] - 2, -1, -1):
-        total = (total + coefficients[k]) * x
+    """The sum over k >= 1 of coefficients[k - 1] * x^k.
+
+    Args:
+        coefficients: A list; of a tensor's entries one by `unstack`, since an
+            index takes five operations of TensorFlow's to be compiled.
+        x: A number, array or tensor.
+    """
+    *lower, total = coefficients
+    total = total * x
+    for coefficient in reversed(lower):
+        total = (total + coefficient) * x
     return total
 
 

@@ -194,11 +194,12 @@ class TaylorLoss(ClassificationLoss):
                 labels, predictions.logits, other, target, center
             )
         if self.class_aware:
+            other, target = ops.unstack(other), ops.unstack(target)
             return self._class_aware_loss(
                 labels, predictions, other, target, center
             )
         x = predictions.probabilities - center
-        change = target - other
+        other, change = ops.unstack(other), ops.unstack(target - other)
         labelled = polynomial.horner(change, take_labelled(x, labels))
         zero, one = self._certain(other, change, center)
         values = polynomial.horner(other, x) - zero
@@ -227,7 +228,7 @@ class TaylorLoss(ClassificationLoss):
             other = other * (weight / exponent)
             target = target / exponent
         change = target - other
-        certain = self._certain(other, change, center)
+        certain = self._certain(ops.unstack(other), ops.unstack(change), center)
         return taylor_of_softmax(
             logits, labels, exponent, other, change, center, *certain
         )
@@ -286,7 +287,8 @@ class TaylorLoss(ClassificationLoss):
         powers = ops.stack(powers, axis=-1)
         # Not a matrix product, which accelerators round to fewer digits.
         both = ops.sum(self._coefficient_matrix() * powers, -1)
-        return both[0], both[1]
+        other, target = ops.unstack(both)
+        return other, target
 
     def _coefficient_matrix(self):
         values = self._numbers("coefficients")
