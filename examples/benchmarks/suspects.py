@@ -2,13 +2,15 @@
 
     python examples/benchmarks/suspects.py
 
-Learners that remember their examples rank them by `learner.suspects()`, each
-after one training. Beside them: the ranking by cross-entropy's loss, of the
-examples that the network was trained on and, in a cross-validation, of those
-that it was not; and cleanlab's `find_label_issues` on the same out-of-sample
-probabilities. Precision is the share of wrong labels among as many suspects as
-there are wrong labels, which then is the recall, too; at a random order it is
-the share of wrong labels. cleanlab chooses a number of its own.
+Learners that remember their examples rank them by `learner.suspects()`, and
+ConfidenceBranch by its confidence, each after one training. Beside them: the
+ranking by cross-entropy's loss, of the examples that the network was trained on
+and, in a cross-validation, of those that it was not; and cleanlab's
+`find_label_issues` on the same out-of-sample probabilities. Precision is the
+share of wrong labels among as many suspects as there are wrong labels, which
+then is the recall, too; at a random order it is the share of wrong labels.
+cleanlab chooses a number of its own. The rows go to --output, each as soon as
+it is known.
 
 CIFAR-10N is TFDS's; cleanlab is not installed with this package
 (`pip install 'keras-arl[benchmarks]'`).
@@ -22,6 +24,8 @@ from absl import flags
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 import program
 
+_RANKING = ["ELR", "SELC", "Marvel", "ConfidenceBranch"]
+
 _LABELS = flags.DEFINE_enum(
     "labels",
     "worse_label",
@@ -29,7 +33,7 @@ _LABELS = flags.DEFINE_enum(
     "Human labels.",
 )
 _LEARNERS = flags.DEFINE_list(
-    "learners", ["ELR", "SELC", "Marvel"], "Learners with `suspects`."
+    "learners", _RANKING, "Learners with `suspects` or `confidence`."
 )
 _EXAMPLES = flags.DEFINE_integer("examples", 10000, "Training examples.", 100)
 _EPOCHS = flags.DEFINE_integer("epochs", 20, "Epochs.", 1)
@@ -37,6 +41,9 @@ _FOLDS = flags.DEFINE_integer("folds", 4, "Parts of a cross-validation.", 2)
 _SEEDS = flags.DEFINE_integer("seeds", 1, "Seeds.", 1)
 _NETWORK = flags.DEFINE_enum(
     "network", "resnet", ["mlp", "cnn", "resnet"], "Network of robustness.py."
+)
+_OUTPUT = flags.DEFINE_string(
+    "output", "results/suspects.csv", "The table to write."
 )
 
 
@@ -46,16 +53,20 @@ def main():
 
     from keras_arl import evaluation
 
-    settings = robustness_settings.learning(_LEARNERS.value, False)
+    names = program.listed(_LEARNERS, _RANKING)
+    settings = robustness_settings.learning(names, False)
+    path = pathlib.Path(_OUTPUT.value)
+    path.parent.mkdir(parents=True, exist_ok=True)
     rows = []
     for seed in range(_SEEDS.value):
         x, given, true = examples(seed)
         keras.utils.set_random_seed(seed)
         is_wrong = given != true
         outside = cross_validated(x, given, seed)
+        rows.append(of_cleanlab(given, outside, is_wrong, seed))
         for name, suspicion in rankings(x, given, outside, settings, seed):
             rows.append(row(name, seed, suspicion, is_wrong))
-        rows.append(of_cleanlab(given, outside, is_wrong, seed))
+            evaluation.write_csv(rows, path)
     print(evaluation.format_rows(rows, markdown=True))
 
 
@@ -77,15 +88,18 @@ def rankings(x, given, outside, settings, seed):
     """Yields names and how suspicious each example is."""
     import numpy as np
 
-    for name, learner in settings.items():
-        trained = fitted(learner, x, given, seed)
-        suspicion = np.empty(len(given))
-        indices, scores = trained.suspects()
-        suspicion[indices] = scores
-        yield name, suspicion
+    yield "cross-entropy, out of sample", loss_of(outside, given)
     inside = fitted(None, x, given, seed).predict(x, verbose=0)
     yield "cross-entropy, in sample", loss_of(inside, given)
-    yield "cross-entropy, out of sample", loss_of(outside, given)
+    for name, learner in settings.items():
+        trained = fitted(learner, x, given, seed)
+        if hasattr(trained, "suspects"):
+            suspicion = np.empty(len(given))
+            indices, scores = trained.suspects()
+            suspicion[indices] = scores
+        else:
+            suspicion = -trained.confidence(x)
+        yield name, suspicion
 
 
 def fitted(learner, x, y, seed):
