@@ -37,6 +37,23 @@ def is_tracing():
     return is_traced(ops.zeros(()) + 0)
 
 
+def on_host():
+    """A context in which JAX computes on the CPU, whatever accelerator it has.
+
+    For many small computations, each of which takes an accelerator as long as
+    a large one. Other backends compute as ever.
+    """
+    if keras.config.backend() != "jax":
+        return contextlib.nullcontext()
+    import jax
+
+    try:
+        return jax.default_device(jax.devices("cpu")[0])
+    except RuntimeError:
+        # Left out by JAX_PLATFORMS.
+        return contextlib.nullcontext()
+
+
 def value_and_gradient(function, x):
     """The value of a function and its gradient, as NumPy arrays.
 

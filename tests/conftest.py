@@ -3,6 +3,8 @@ import os
 # Before TensorFlow is imported, which the tests do and this module does not:
 # the process that only hands them out starts at once.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Programs that an earlier version compiled are none of this one's.
+os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")
 
 import numpy as np
 import pytest

@@ -10,25 +10,36 @@ images with 40% of the labels wrong, with an MLP and with a CNN:
     tensorflow        `keras_arl.search.LossTuner` on TensorFlow
     tensorflow_jit    the same with `Trainer(jit_compile=True)`
     jax               `keras_arl.search.LossTuner` on JAX
-    jax_single        the same, not vectorised; for --popsize=64 on a GPU
+    jax_single        the same, not vectorised, where there is a GPU
     evosax            JAX, optax and evosax by hand, without Keras
+    vmap              the same, vectorised over candidates and tasks
+
+    python examples/benchmarks/search_speed.py --widths=64x1,64x8,64x16 \
+        --contenders=jax,jax_single,vmap
+
+is for a GPU: generations of 64 candidates on 1, 8 and 16 tasks.
 
 Each runs in a fresh process, in turn, --rounds times. The first trial includes
-building and compiling. Trials per second count the trials after the first, and
-all that happens between them: the median over the rounds. A ratio compares two
-runs of the same round, and is the median over the rounds. `of peak` compares
-with the speed of a large float32 matrix product on the same device, by the
-multiplications that a training needs. The rows go to --output as CSV, too. In
-the end, trials that take no time measure the cost of the search itself.
+building and compiling, and with it those that are trained in one program with
+it. Trials per second count the trials after these, and all that happens between
+them: the median over the rounds. A ratio compares two runs of the same round,
+and is the median over the rounds. `of peak` compares with the speed of a large
+matrix product on the same device, by the multiplications that a training needs;
+`of floor` with the larger of two times, that of these products and that of the
+bytes that trainings have to move. The rows go to --output as CSV, too. In the
+end, trials that take no time measure the cost of the search itself.
 """
 
 import csv
 import importlib.metadata
 import importlib.util
+import itertools
 import json
+import math
 import os
 import pathlib
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -49,21 +60,35 @@ _BACKENDS = {
     "jax": "jax",
     "jax_single": "jax",
     "evosax": "jax",
+    "vmap": "jax",
 }
-_DEFAULT_CONTENDERS = [name for name in _BACKENDS if name != "jax_single"]
+_FOR_GPUS = ("jax_single", "vmap")
+_DEFAULT_CONTENDERS = [name for name in _BACKENDS if name not in _FOR_GPUS]
+# Those whose trainings are one program where there is a GPU.
+_WIDE = ("jax", "vmap")
 # Module to look for, and what to install if it is not there.
 _NEEDS = {
     "jax": {"jax": "jax"},
     "jax_single": {"jax": "jax"},
     "evosax": {"jax": "jax", "optax": "optax", "evosax": "evosax"},
+    "vmap": {"jax": "jax", "optax": "optax", "evosax": "evosax"},
 }
-_OVERHEAD = "overhead"
-_REFERENCES = ("keras_tuner", "keras_tuner_lean", "evosax")
+_OVERHEAD, _KERNELS = "overhead", "kernels"
+_REFERENCES = (
+    "keras_tuner",
+    "keras_tuner_lean",
+    "evosax",
+    "jax_single",
+    "vmap",
+)
 # Contender, the one it is compared with, and the least ratio by family.
 _BARS = [
+    ("tensorflow", "keras_tuner", {"mlp": 7, "cnn": 4.5}),
     ("tensorflow_jit", "keras_tuner", {"mlp": 9, "cnn": 3.5}),
-    ("jax", "keras_tuner", {"mlp": 18, "cnn": 6}),
-    ("jax", "evosax", {"mlp": 0.9, "cnn": 0.9}),
+    ("jax", "keras_tuner", {"mlp": 20, "cnn": 7}),
+    ("jax", "evosax", {"mlp": 1, "cnn": 1}),
+    ("jax", "jax_single", {"mlp": 20, "cnn": 20}),
+    ("jax", "vmap", {"mlp": 1, "cnn": 1}),
 ]
 _PACKAGES = [
     "tensorflow",
@@ -79,7 +104,13 @@ _TRIALS = flags.DEFINE_integer("trials", 24, "Trials a run.", 2)
 _PLAIN_TRIALS = flags.DEFINE_integer(
     "plain_trials", 6, "Trials a run of the keras_tuners.", 2
 )
-_POPSIZE = flags.DEFINE_integer("popsize", 8, "Candidates a generation.", 4)
+_WIDTHS = flags.DEFINE_list(
+    "widths",
+    ["8x1"],
+    "Candidates and tasks of a generation; all but the first for "
+    + " and ".join(_WIDE)
+    + " alone.",
+)
 _OVERHEAD_TRIALS = flags.DEFINE_integer(
     "overhead_trials", 3120, "Trials of no length in the end.", 300
 )
@@ -96,7 +127,7 @@ _OUTPUT = flags.DEFINE_string(
     "output", "results/search_speed.csv", "The table to write."
 )
 _CHILD = flags.DEFINE_list(
-    "child", None, "Internal: one run, of this contender and family."
+    "child", None, "Internal: one run, of this contender, family and width."
 )
 
 
@@ -104,6 +135,15 @@ def main():
     for flag, known in ((_FAMILIES, shared.FAMILIES), (_CONTENDERS, _BACKENDS)):
         if len(set(program.listed(flag, known))) < len(flag.value):
             program.fail(f"--{flag.name} must name each once, not {flag.value}")
+    for width in _WIDTHS.value:
+        if (
+            not re.fullmatch(r"[1-9]\d*x[1-9]\d*", width)
+            or int(width.partition("x")[0]) < 4
+        ):
+            program.fail(
+                "--widths must be of the form 64x8, at least four candidates "
+                f"on so many tasks, not {width!r}"
+            )
     if _CHILD.value:
         run_contender(*_CHILD.value)
         return
@@ -124,37 +164,40 @@ def run():
         f"{platform.processor() or platform.machine()}, {os.cpu_count()} "
         f"cores; Python {platform.python_version()}, {versions()}"
     )
-    peaks = {"CPU": 0.0}
     runs = {
-        (family, contender): []
+        (family, contender, width): []
         for family in _FAMILIES.value
         for contender in _CONTENDERS.value
+        for width in _WIDTHS.value
+        if width == _WIDTHS.value[0] or contender in _WIDE
     }
     for number in range(1, _ROUNDS.value + 1):
-        peaks["CPU"] = max(peaks["CPU"], numpy_peak())
-        for family, contender in runs:
+        for family, contender, width in runs:
             start = time.perf_counter()
-            result = in_fresh_process(contender, family)
-            runs[family, contender].append(result)
-            if result["peak"]:
-                device = result["device"]
-                peaks[device] = max(peaks.get(device, 0), result["peak"])
+            result = in_fresh_process(contender, family, width)
+            runs[family, contender, width].append(result)
             print(
-                f"round {number}/{_ROUNDS.value}, {family}, {contender} on "
-                f"{result['device']}: {len(result['seconds'])} trials, first "
-                f"{result['seconds'][0]:.2f} s, then "
-                f"{1 / speed(result):.3f} s each, "
+                f"round {number}/{_ROUNDS.value}, {family}, {contender} "
+                f"({width}) on {result['device']}: {len(result['seconds'])} "
+                f"trials, first {result['seconds'][0]:.2f} s, then "
+                f"{1 / speed(result):.4f} s each, "
                 f"{time.perf_counter() - start:.0f} s in all",
                 flush=True,
             )
-    for device, peak in peaks.items():
-        print(f"{device}: float32 matrix products at {peak / 1e9:.0f} GFLOP/s")
-    rows = [
-        summarise(family, contender, runs, peaks) for family, contender in runs
-    ]
+    ceilings = {}
+    for result in itertools.chain.from_iterable(runs.values()):
+        known = ceilings.get(result["device"], (0.0, 0.0))
+        ceilings[result["device"]] = tuple(map(max, known, result["ceilings"]))
+    for device, (flops, bandwidth) in ceilings.items():
+        print(
+            f"{device}: matrix products at {flops / 1e9:.0f} GFLOP/s, copies "
+            f"at {bandwidth / 1e9:.0f} GB/s"
+        )
+    rows = [summarise(key, runs, ceilings) for key in runs]
     print_table(rows)
     print_bars(rows)
-    print_overhead(in_fresh_process(_OVERHEAD, _FAMILIES.value[0]))
+    print_kernels(rows)
+    print_overhead(in_fresh_process(_OVERHEAD))
     with output.open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
@@ -172,37 +215,23 @@ def versions():
     return ", ".join(found)
 
 
-def numpy_peak():
-    """Floating-point operations a second of the CPU, best of 10 products."""
-    square = np.ones((2048, 2048), "float32")
-    return best_speed(10, 1, lambda: square @ square)
-
-
-def best_speed(repeats, products, function):
-    best = float("inf")
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        best = min(best, time.perf_counter() - start)
-    return products * 2 * 2048**3 / best
-
-
-def in_fresh_process(contender, family):
+def in_fresh_process(contender, family="mlp", width="8x1"):
     """Runs a contender; returns what `run_contender` printed."""
     plain = contender.startswith("keras_tuner")
     trials = _PLAIN_TRIALS.value if plain else _TRIALS.value
+    if contender in _WIDE:
+        trials = max(trials, 3 * math.prod(map(int, width.split("x"))))
     command = [
         sys.executable,
         __file__,
-        f"--child={contender},{family}",
+        f"--child={contender},{family},{width}",
         f"--trials={trials}",
-        f"--popsize={_POPSIZE.value}",
         f"--overhead_trials={_OVERHEAD_TRIALS.value}",
     ]
-    environment = {
-        **os.environ,
-        "KERAS_BACKEND": _BACKENDS.get(contender, "tensorflow"),
-    }
+    # Each of the measurements in the end runs where there is one of them.
+    some = "tensorflow" if importlib.util.find_spec("tensorflow") else "jax"
+    backend = {**_BACKENDS, _KERNELS: "jax"}.get(contender, some)
+    environment = {**os.environ, "KERAS_BACKEND": backend}
     result = subprocess.run(
         command, env=environment, capture_output=True, text=True
     )
@@ -216,8 +245,9 @@ def in_fresh_process(contender, family):
     return json.loads(result.stdout.strip().splitlines()[-1])
 
 
-def run_contender(contender, family):
+def run_contender(contender, family, width):
     """One run, in its own process; prints a line of JSON."""
+    popsize, tasks = map(int, width.split("x"))
     if contender == _OVERHEAD:
         import search_speed_keras
 
@@ -227,12 +257,23 @@ def run_contender(contender, family):
         seconds = np.diff(ends).tolist()
         print(json.dumps({"seconds": seconds, "bytes": size}))
         return
-    popsize = min(_POPSIZE.value, max(4, _TRIALS.value))
+    if contender == _KERNELS:
+        import search_speed_device
+
+        number, busy = search_speed_device.kernels(family, popsize, tasks)
+        print(json.dumps({"kernels": number, "busy_ms": busy}))
+        return
     if contender == "evosax":
         import search_speed_evosax
 
         ends, accuracies = search_speed_evosax.search(
             family, _TRIALS.value, popsize
+        )
+    elif contender == "vmap":
+        import search_speed_vmap
+
+        ends, accuracies = search_speed_vmap.search(
+            family, _TRIALS.value, popsize, tasks
         )
     else:
         import search_speed_keras
@@ -246,70 +287,53 @@ def run_contender(contender, family):
                 family,
                 _TRIALS.value,
                 popsize,
+                tasks,
                 jit_compile=contender == "tensorflow_jit",
                 vectorize=False if contender == "jax_single" else None,
             )
-    device, peak = device_and_peak()
+    import search_speed_device
+
+    device, *ceilings = search_speed_device.ceilings()
     result = {
         "seconds": np.diff(ends).tolist(),
         # keras_tuner has the first generation's task only.
-        "accuracy": statistics.fmean(accuracies[:popsize]),
+        "accuracy": statistics.fmean(accuracies[: popsize * tasks]),
         "device": device,
-        "peak": peak,
+        "ceilings": ceilings,
     }
     print(json.dumps(result))
 
 
-def device_and_peak():
-    """Name of the device that Keras computes on; its peak if no CPU."""
-    import keras
-
-    if keras.config.backend() == "jax":
-        import jax
-
-        device = jax.devices()[0]
-        if device.platform == "cpu":
-            return "CPU", None
-        name = device.device_kind
-    else:
-        import tensorflow as tf
-
-        gpus = tf.config.list_physical_devices("GPU")
-        if not gpus:
-            return "CPU", None
-        details = tf.config.experimental.get_device_details(gpus[0])
-        name = details.get("device_name", "GPU")
-    square = keras.ops.ones((2048, 2048), "float32")
-
-    def products():
-        for _ in range(100):
-            product = keras.ops.matmul(square, square)
-        float(product[0, 0])
-
-    return name, best_speed(5, 100, products)
-
-
 def speed(result):
-    """Trials per second after the first, new tasks and generations included."""
-    return 1 / statistics.fmean(result["seconds"][1:])
+    """Trials per second after those that waited for the compilation."""
+    # The others of a vectorised generation end with the first.
+    seconds = itertools.dropwhile(lambda x: x == 0, result["seconds"][1:])
+    return 1 / statistics.fmean(seconds)
 
 
-def summarise(family, contender, runs, peaks):
+def summarise(key, runs, ceilings):
     """The row of a contender."""
-    results = runs[family, contender]
+    family, contender, width = key
+    results = runs[key]
     speeds = [speed(result) for result in results]
     trials_per_second = statistics.median(speeds)
     ratios = {}
     for other in _REFERENCES:
-        pairs = zip(speeds, map(speed, runs.get((family, other), ())))
+        of_other = runs.get((family, other, width))
+        if other not in _WIDE:
+            of_other = runs.get((family, other, _WIDTHS.value[0]))
+        pairs = zip(speeds, map(speed, of_other or ()))
         quotients = [a / b for a, b in pairs]
         ratios[other] = (
             round(statistics.median(quotients), 4) if quotients else None
         )
-    peak = peaks[results[0]["device"]]
+    flops, bandwidth = ceilings[results[0]["device"]]
+    products = shared.flops(family) / flops
+    floor = max(products, shared.least_bytes(family) / bandwidth)
     return {
         "family": family,
         "contender": contender,
+        "width": width,
         "device": results[0]["device"],
         "rounds": len(results),
         "trials": len(results[0]["seconds"]),
@@ -318,9 +342,8 @@ def summarise(family, contender, runs, peaks):
         ),
         "trials_per_s": round(trials_per_second, 4),
         **{f"ratio_to_{other}": ratios[other] for other in _REFERENCES},
-        "fraction_of_peak": round(
-            trials_per_second * shared.flops(family) / peak, 5
-        ),
+        "fraction_of_peak": round(trials_per_second * products, 5),
+        "fraction_of_floor": round(trials_per_second * floor, 5),
         "accuracy": round(
             statistics.fmean(result["accuracy"] for result in results), 4
         ),
@@ -328,10 +351,11 @@ def summarise(family, contender, runs, peaks):
 
 
 def print_table(rows):
+    names = ["/keras_tuner", "/lean", "/evosax", "/single", "/vmap"]
     print(
-        f"\n{'family':8}{'contender':18}{'first, s':>9}{'trials/s':>10}"
-        f"{'/keras_tuner':>14}{'/lean':>7}{'/evosax':>9}{'of peak':>9}"
-        f"{'accuracy':>10}"
+        f"\n{'family':8}{'contender':18}{'width':7}{'first, s':>9}"
+        f"{'trials/s':>10}" + "".join(f"{name:>13}" for name in names) + ""
+        f"{'of peak':>9}{'of floor':>10}{'accuracy':>10}"
     )
     for row in rows:
         ratios = [
@@ -339,12 +363,30 @@ def print_table(rows):
             for ratio in (row[f"ratio_to_{other}"] for other in _REFERENCES)
         ]
         print(
-            f"{row['family']:8}{row['contender']:18}"
+            f"{row['family']:8}{row['contender']:18}{row['width']:7}"
             f"{row['first_trial_s']:9.2f}{row['trials_per_s']:10.2f}"
-            f"{ratios[0]:>14}{ratios[1]:>7}{ratios[2]:>9}"
-            f"{row['fraction_of_peak']:9.1%}{row['accuracy']:10.3f}"
+            + "".join(f"{ratio:>13}" for ratio in ratios)
+            + f"{row['fraction_of_peak']:9.1%}{row['fraction_of_floor']:10.1%}"
+            f"{row['accuracy']:10.3f}"
         )
     print()
+
+
+def print_kernels(rows):
+    """What a step of our vectorised programs launches on a GPU."""
+    for row in rows:
+        if row["contender"] != "jax" or row["device"] == "CPU":
+            continue
+        family, width = row["family"], row["width"]
+        found = in_fresh_process(_KERNELS, family, width)
+        trainings = math.prod(map(int, width.split("x")))
+        per_step = trainings / shared.STEPS
+        print(
+            f"{family} {width}: {found['kernels']:.1f} kernels and "
+            f"{found['busy_ms']:.3f} ms a step, which has "
+            f"{per_step * shared.flops(family) / 1e9:.1f} GFLOP and at least "
+            f"{per_step * shared.least_bytes(family) / 1e6:.0f} MB"
+        )
 
 
 def print_bars(rows):
@@ -355,7 +397,8 @@ def print_bars(rows):
                 continue
             bar = bars[row["family"]]
             print(
-                f"{row['family']}: {contender} at least {bar} times {other}: "
+                f"{row['family']} {row['width']}: {contender} at least {bar} "
+                f"times {other}: "
                 f"{'met' if ratio >= bar else 'missed'} ({ratio:.2f})"
             )
 

@@ -40,8 +40,6 @@ def search(family, trials, popsize):
     The first time is that of the start. Candidates are trained as many at a
     time as there are cores, so that a generation's time is split evenly.
     """
-    import evosax.algorithms
-
     generations = -(-trials // popsize)
     for number in range(generations):
         shared.arrays(number)
@@ -51,14 +49,7 @@ def search(family, trials, popsize):
     ends = [time.perf_counter()]
     train = jax.jit(make_training(family))
     key = jax.random.key(0)
-    mean = jnp.asarray(shared.start())
-    strategy = evosax.algorithms.CMA_ES(popsize, mean)
-    params = strategy.default_params.replace(std_init=shared.SPREAD)
-    # Of weak types, some of which `tell` turns into others, it would have
-    # `ask` and `tell` compiled again in the second generation.
-    state = jax.tree.map(
-        lambda x: jnp.asarray(x, x.dtype), strategy.init(key, mean, params)
-    )
+    strategy, params, state = make_strategy(key, popsize)
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for number in range(generations):
             ask_key, tell_key, key = jax.random.split(
@@ -91,11 +82,31 @@ def search(family, trials, popsize):
             ).tolist()[1:]
             candidates += np.asarray(population).tolist()
             accuracies += scores
+    check_trainable(candidates)
+    return ends[: trials + 1], accuracies[:trials]
+
+
+def make_strategy(key, popsize):
+    """CMA-ES of evosax, its parameters, and its first state."""
+    import evosax.algorithms
+
+    mean = jnp.asarray(shared.start())
+    strategy = evosax.algorithms.CMA_ES(popsize, mean)
+    params = strategy.default_params.replace(std_init=shared.SPREAD)
+    # Of weak types, some of which `tell` turns into others, it would have
+    # `ask` and `tell` compiled again in the second generation.
+    state = jax.tree.map(
+        lambda x: jnp.asarray(x, x.dtype), strategy.init(key, mean, params)
+    )
+    return strategy, params, state
+
+
+def check_trainable(candidates):
+    """Raises if a candidate made its trainings shorter than the others'."""
     for vector in candidates:
         loss = losses.TaylorLoss(vector[:-2], vector[-2:], shared.ORDER)
         if not analysis.is_trainable(loss, shared.CLASSES):
             raise RuntimeError(f"a candidate cannot train: {loss.expression()}")
-    return ends[: trials + 1], accuracies[:trials]
 
 
 def make_training(family):

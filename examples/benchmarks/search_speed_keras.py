@@ -86,29 +86,17 @@ def keras_tuner_search(family, trials, lean):
     return ends, accuracies
 
 
-def loss_tuner(family, trials, popsize, jit_compile, vectorize):
+def loss_tuner(family, trials, popsize, tasks, jit_compile, vectorize):
     """`keras_arl.search.LossTuner` on the backend that Keras has."""
-    generations = -(-trials // popsize)
-    generation_of = {}
+    generations = -(-trials // (popsize * tasks))
+    number_of = {}
 
     def task(seed):
         # Every contender gets the tasks in the same order, whatever seeds
         # its search draws for them.
-        number = generation_of.setdefault(seed, len(generation_of))
-        x, noisy, x_val, y_val = shared.arrays(number)
-        return keras_arl.tasks.Task(
-            train=(x, noisy),
-            validation=(x_val, y_val),
-            build_model=lambda: build_model(family),
-            num_classes=shared.CLASSES,
-            optimizer=keras.optimizers.Adam(shared.LEARNING_RATE),
-            epochs=shared.EPOCHS,
-            batch_size=shared.BATCH,
-            architecture=family,
-            seed=number,
-        )
+        return make_task(family, number_of.setdefault(seed, len(number_of)))
 
-    for number in range(generations):
+    for number in range(generations * tasks):
         shared.arrays(number)
     with tempfile.TemporaryDirectory() as directory:
         ends = [time.perf_counter()]
@@ -118,7 +106,7 @@ def loss_tuner(family, trials, popsize, jit_compile, vectorize):
             class_aware=False,
             generations=generations,
             popsize=popsize,
-            tasks_per_generation=1,
+            tasks_per_generation=tasks,
             finalists=1,
             selection_tasks=1,
             sigma0=shared.SPREAD,
@@ -144,6 +132,34 @@ def loss_tuner(family, trials, popsize, jit_compile, vectorize):
                 f"{row['message']}"
             )
     return ends[: trials + 1], [row["score"] for row in results[:trials]]
+
+
+def make_task(family, number):
+    """The task of a number, a `keras_arl.tasks.Task`."""
+    x, noisy, x_val, y_val = shared.arrays(number)
+    return keras_arl.tasks.Task(
+        train=(x, noisy),
+        validation=(x_val, y_val),
+        build_model=lambda: build_model(family),
+        num_classes=shared.CLASSES,
+        optimizer=keras.optimizers.Adam(shared.LEARNING_RATE),
+        epochs=shared.EPOCHS,
+        batch_size=shared.BATCH,
+        architecture=family,
+        seed=number,
+    )
+
+
+def make_losses(count):
+    """Losses around the start, a list."""
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(shared.start(), shared.SPREAD, (count, 12))
+    return [
+        keras_arl.losses.TaylorLoss(
+            vector[:-2], center=vector[-2:], order=shared.ORDER
+        )
+        for vector in vectors
+    ]
 
 
 def overhead(trials, popsize):

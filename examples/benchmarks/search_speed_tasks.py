@@ -21,7 +21,17 @@ _MULTIPLY_ADDS = {
     "mlp": (784 * 256, 256 * 10),
     "cnn": (14 * 14 * 9 * 16, 7 * 7 * 9 * 16 * 32, 7 * 7 * 32 * 64, 64 * 10),
 }
+# Numbers that each layer puts out for an example.
+_OUTPUTS = {
+    "mlp": (256, 10),
+    "cnn": (14 * 14 * 16, 7 * 7 * 32, 64, 10),
+}
+_PARAMETERS = {
+    "mlp": 784 * 256 + 256 + 256 * 10 + 10,
+    "cnn": 9 * 16 + 16 + 9 * 16 * 32 + 32 + 1568 * 64 + 64 + 64 * 10 + 10,
+}
 FAMILIES = tuple(_MULTIPLY_ADDS)
+STEPS = EPOCHS * -(-TRAINING_EXAMPLES // BATCH)
 
 
 def flops(family):
@@ -33,6 +43,16 @@ def flops(family):
     return 2 * (
         EPOCHS * TRAINING_EXAMPLES * training + VALIDATION_EXAMPLES * forward
     )
+
+
+def least_bytes(family):
+    """Bytes that one trial moves at least, where many are trained at once.
+
+    In each step parameters and Adam's two moments are read and written, and so
+    are each layer's outputs and their gradients, all in float32.
+    """
+    numbers = 6 * _PARAMETERS[family] + 4 * BATCH * sum(_OUTPUTS[family])
+    return 4 * STEPS * numbers
 
 
 def start():

@@ -23,6 +23,13 @@ def built_learner(task, method, rewrite=None):
         if rewrite is not None:
             model = rewrite(model, task.batch_size)
         learner = method(model)
+        if learner.base_loss.from_logits != task.from_logits:
+            raise ValueError(
+                f"The task has from_logits={task.from_logits}, and so must its "
+                "learner: `functools.partial(keras_arl.learners."
+                f"{type(learner).__name__}, from_logits={task.from_logits})`. "
+                f"Received: from_logits={learner.base_loss.from_logits}"
+            )
         if learner.needs_index and task.in_memory:
             learner.num_examples = len(task.train[1])
             learner.build_memory()

@@ -105,7 +105,7 @@ class Dispatch:
             yield from self._lose(job, _reason(error))
             return
         self._last_answer = time.monotonic()
-        yield dict(zip(job.positions, results, strict=True))
+        yield results
 
     def _lose(self, job, reason):
         """Has a lost job run again, or gives it up."""

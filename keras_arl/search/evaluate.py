@@ -1,5 +1,6 @@
 """The job of a search, evaluated: the one function that workers call."""
 
+import functools
 import math
 import threading
 import traceback
@@ -9,6 +10,7 @@ import keras_tuner
 import numpy as np
 
 from keras_arl.analysis import is_trainable
+from keras_arl.backend import on_host
 from keras_arl.losses import CrossEntropy
 from keras_arl.search import time_limit
 from keras_arl.search.job import Result
@@ -33,11 +35,14 @@ def evaluate(evaluator, job):
         job: A `Job`.
 
     Returns:
-        A `Result` for each candidate, a list. An exception of a training is
-        one of them, so that an exception of this function is not the task's.
+        A dictionary from position to `Result`. An exception of a training is
+        a result, so that an exception of this function is not the task's.
     """
     with _one_at_a_time:
-        return list(evaluator.results(job))
+        found = {}
+        for results in evaluator.results(job):
+            found |= results
+        return found
 
 
 class Evaluator(Kept):
@@ -70,44 +75,75 @@ class Evaluator(Kept):
         """Whether all candidates of a task are best evaluated by one job."""
         return self._trainer.trains_together and self._trial_timeout is None
 
+    def trains_tasks_together(self, here):
+        """Whether tasks are best evaluated by one job, too.
+
+        Args:
+            here: Whether it is this process that evaluates, so that it may be
+                asked whether it has an accelerator.
+        """
+        if not self.trains_together:
+            return False
+        if self._trainer.vectorize is None and not here:
+            return False
+        return self._trainer.vectorizes()
+
     def results(self, job):
-        """A `Result` for each candidate of a job, each as soon as it is there.
+        """Evaluates the candidates of a job.
 
         Args:
             job: A `Job`.
 
-        Returns:
-            An iterator.
+        Yields:
+            Dictionaries from position to `Result`, each as soon as it is there.
         """
-        if not self.trains_together:
-            return (self._one(job.task_seed, each) for each in job.candidates)
+        to_train = []
+        # A candidate is one loss for all tasks whose models it fits.
+        loss_of = functools.cache(self._loss)
+        teaches = functools.cache(_teaches)
+        for seed, candidates in job.by_task.items():
+            if not self.trains_together:
+                for position, candidate in candidates:
+                    yield {position: self._one(seed, candidate)}
+                continue
+            try:
+                task = self._task_of(seed)
+                with on_host():
+                    losses = [
+                        loss_of(each, task.from_logits)
+                        for _, each in candidates
+                    ]
+                    able = [teaches(loss, task.num_classes) for loss in losses]
+            except keras_tuner.errors.FatalError:
+                raise
+            except Exception as error:
+                yield {position: _failure(error) for position, _ in candidates}
+                continue
+            for (position, candidate), loss, each in zip(
+                candidates, losses, able, strict=True
+            ):
+                if not task.in_memory:
+                    # Each begins a pipeline of its own.
+                    yield {position: self._one(seed, candidate)}
+                elif each:
+                    to_train.append((position, (task, loss)))
+                else:
+                    yield {position: Result(0.0, NOT_TRAINED)}
+        yield from self._together(to_train)
+
+    def _together(self, to_train):
+        positions = [position for position, _ in to_train]
+        pairs = [pair for _, pair in to_train]
+        missing = set(positions)
         try:
-            task = self._task_of(job.task_seed)
-            if not task.in_memory:
-                return (self._one(job.task_seed, c) for c in job.candidates)
-            return self._together(task, job.candidates)
+            for found in self._trainer.evaluate_pairs(pairs, self._last_epochs):
+                results = {positions[k]: _result(found[k]) for k in found}
+                missing -= set(results)
+                yield results
         except keras_tuner.errors.FatalError:
             raise
         except Exception as error:
-            return iter([_failure(error)] * len(job.candidates))
-
-    def _together(self, task, candidates):
-        losses = [self._loss(each, task) for each in candidates]
-        teaches = [self._teaches(loss, task) for loss in losses]
-        # Two programs, so that the candidates are trained as without it.
-        kinds = [candidate is None for candidate in candidates]
-        to_train = {kind: [] for kind in kinds}
-        for kind, loss, each in zip(kinds, losses, teaches, strict=True):
-            to_train[kind] += [loss] if each else []
-        # Here, so that what it raises is met where the task is made.
-        outcomes = {
-            kind: self._trainer.evaluate_all(task, chosen, self._last_epochs)
-            for kind, chosen in to_train.items()
-        }
-        return (
-            _result(next(outcomes[kind])) if each else Result(0.0, NOT_TRAINED)
-            for kind, each in zip(kinds, teaches, strict=True)
-        )
+            yield {position: _failure(error) for position in missing}
 
     def _one(self, seed, vector):
         try:
@@ -123,20 +159,15 @@ class Evaluator(Kept):
 
     def _train(self, seed, vector):
         task = self._task_of(seed)
-        loss = self._loss(vector, task)
-        if not self._teaches(loss, task):
+        loss = self._loss(vector, task.from_logits)
+        if not _teaches(loss, task.num_classes):
             return Result(0.0, NOT_TRAINED)
         return _result(self._trainer.evaluate(task, loss, self._last_epochs))
 
-    def _teaches(self, loss, task):
-        return isinstance(loss, CrossEntropy) or is_trainable(
-            loss, task.num_classes
-        )
-
-    def _loss(self, vector, task):
+    def _loss(self, vector, from_logits):
         if vector is None:
-            return CrossEntropy(from_logits=task.from_logits)
-        return self._space.to_loss(vector, from_logits=task.from_logits)
+            return CrossEntropy(from_logits=from_logits)
+        return self._space.to_loss(vector, from_logits=from_logits)
 
     def _task_of(self, seed):
         if seed == self._seed:
@@ -163,6 +194,10 @@ class Evaluator(Kept):
             # Other trials would end like this one.
             raise keras_tuner.errors.FatalValueError(str(error)) from error
         self._is_checked = True
+
+
+def _teaches(loss, num_classes):
+    return isinstance(loss, CrossEntropy) or is_trainable(loss, num_classes)
 
 
 def _result(outcome):

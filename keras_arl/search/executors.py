@@ -8,6 +8,7 @@ import sys
 
 from keras_arl import checks
 from keras_arl.search.dispatch import Dispatch
+from keras_arl.search.job import merged
 from keras_arl.search.processes import Processes
 
 
@@ -51,20 +52,31 @@ def ensure_executor(executor, evaluator, directory, **limits):
         )
     with opened:
         dispatch = Dispatch(opened, evaluator, **limits)
-        yield lambda jobs: dispatch.run(_shared(jobs, opened.num_workers()))
+        together = evaluator.trains_tasks_together(here=False)
+        yield lambda jobs: dispatch.run(
+            _shared(jobs, opened.num_workers() or 1, together)
+        )
 
 
 def _run_here(evaluator, jobs):
+    if evaluator.trains_tasks_together(here=True):
+        jobs = merged(jobs, 1)
     for job in jobs:
-        for position, result in zip(
-            job.positions, evaluator.results(job), strict=True
-        ):
-            yield {position: result}
+        yield from evaluator.results(job)
 
 
-def _shared(jobs, num_workers):
-    """The jobs, split further where there are more workers than tasks."""
-    pieces = math.ceil((num_workers or 1) / max(len(jobs), 1))
+def _shared(jobs, num_workers, together):
+    """The jobs for so many workers.
+
+    Args:
+        jobs: One job for each task.
+        num_workers: Number of workers.
+        together: Whether a worker does best with all its tasks at once.
+    """
+    if together:
+        jobs = merged(jobs, num_workers)
+    # Where there are more workers than tasks.
+    pieces = math.ceil(num_workers / max(len(jobs), 1))
     return [piece for job in jobs for piece in job.split(pieces)]
 
 

@@ -5,20 +5,30 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """Some candidates of a generation on one of its tasks.
+    """Some trainings of a generation.
 
     Args:
-        task_seed: Seed of the task.
+        task_seeds: The seed of each one's task.
         candidates: A tuple of vectors, each of which is a candidate loss, or
             `None` for cross-entropy, the baseline.
-        positions: Position of each one's training in the generation.
+        positions: Position of each training in the generation.
         num_lost: How often a worker was lost with the job.
     """
 
-    task_seed: int
+    task_seeds: tuple[int, ...]
     candidates: tuple[tuple[float, ...] | None, ...]
     positions: tuple[int, ...]
     num_lost: int = 0
+
+    @property
+    def by_task(self):
+        """Pairs (position, candidate) of each task's seed, a dictionary."""
+        pairs = {}
+        for seed, candidate, position in zip(
+            self.task_seeds, self.candidates, self.positions, strict=True
+        ):
+            pairs.setdefault(seed, []).append((position, candidate))
+        return pairs
 
     def split(self, num_pieces):
         """The job in at most so many jobs of about one size, a list."""
@@ -26,6 +36,7 @@ class Job:
         return [
             dataclasses.replace(
                 self,
+                task_seeds=self.task_seeds[k::num_pieces],
                 candidates=self.candidates[k::num_pieces],
                 positions=self.positions[k::num_pieces],
             )
@@ -75,9 +86,24 @@ def jobs_of(generation, positions):
         by_task.setdefault(task, []).append(position)
     return [
         Job(
-            generation.task_seeds[task],
+            (generation.task_seeds[task],) * len(chosen),
             tuple(generation.candidate(position) for position in chosen),
             tuple(chosen),
         )
         for task, chosen in sorted(by_task.items())
     ]
+
+
+def merged(jobs, num_jobs):
+    """The jobs put together in at most so many, a list."""
+    num_jobs = min(num_jobs, len(jobs))
+    return [_sum(jobs[k::num_jobs]) for k in range(num_jobs)]
+
+
+def _sum(jobs):
+    return Job(
+        *(
+            tuple(value for job in jobs for value in getattr(job, name))
+            for name in ("task_seeds", "candidates", "positions")
+        )
+    )

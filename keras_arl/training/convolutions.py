@@ -21,9 +21,28 @@ class PatchesConv2D(keras.layers.Conv2D):
         rows = _Axis(inputs.shape[1], height, self.strides[0], self.padding)
         columns = _Axis(inputs.shape[2], width, self.strides[1], self.padding)
         inputs = ops.pad(inputs, [(0, 0), rows.pad, columns.pad, (0, 0)])
+        # Places with one remainder by the strides are apart, so that a gradient
+        # is added up of those patches alone that a place is in.
+        grid = ops.reshape(
+            inputs,
+            (
+                -1,
+                rows.steps,
+                rows.stride,
+                columns.steps,
+                columns.stride,
+                channels,
+            ),
+        )
+        parts = [
+            [grid[:, :, i, :, j] for j in range(columns.stride)]
+            for i in range(rows.stride)
+        ]
         patches = ops.concatenate(
             [
-                inputs[:, rows.offsets(i), columns.offsets(j)]
+                parts[i % rows.stride][j % columns.stride][
+                    :, rows.places(i), columns.places(j)
+                ]
                 for i in range(height)
                 for j in range(width)
             ],
@@ -43,18 +62,21 @@ class _Axis:
     """Where the patches begin along one axis."""
 
     def __init__(self, size, kernel, stride, padding):
-        self._stride = stride
+        self.stride = stride
         if padding == "same":
             self.num_outputs = -(-size // stride)
             missing = max((self.num_outputs - 1) * stride + kernel - size, 0)
-            self.pad = (missing // 2, missing - missing // 2)
         else:
             self.num_outputs = (size - kernel) // stride + 1
-            self.pad = (0, 0)
+            missing = 0
+        before = missing // 2
+        # Whole steps of the stride.
+        self.steps = -(-(size + missing) // stride)
+        self.pad = (before, self.steps * stride - size - before)
 
-    def offsets(self, k):
-        last = k + (self.num_outputs - 1) * self._stride
-        return slice(k, last + 1, self._stride)
+    def places(self, k):
+        """Where the patches' k-th numbers are among those of its remainder."""
+        return slice(k // self.stride, k // self.stride + self.num_outputs)
 
 
 def as_matrix_products(model, batch_size):

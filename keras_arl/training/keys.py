@@ -22,6 +22,11 @@ def program_key(task, loss):
         alone, and for losses that differ in the numbers alone that their class
         declares (`keras_arl.losses.ClassificationLoss`).
     """
+    return *task_key(task), loss_key(loss)
+
+
+def task_key(task):
+    """What `program_key` has of a task, a tuple."""
     architecture = task.architecture
     if architecture is None:
         # Not the task itself, which would keep its data alive.
@@ -32,8 +37,17 @@ def program_key(task, loss):
         _text(_without_names(keras.optimizers.serialize(_optimizer(task)))),
         task.batch_size,
         _data_key(task),
-        _loss_key(loss),
     )
+
+
+def loss_key(loss):
+    """What `program_key` has of a loss."""
+    if not _shares_programs(loss):
+        return loss
+    parts = loss.parts
+    fed = {*loss.hyperparameters, *parts}
+    config = {k: v for k, v in loss.get_config().items() if k not in fed}
+    return type(loss), _text(config), *map(loss_key, parts.values())
 
 
 def can_be_key(loss):
@@ -95,15 +109,6 @@ def _shares_programs(loss):
         and "hyperparameters" in vars(type(loss))
         and all(map(_shares_programs, loss.parts.values()))
     )
-
-
-def _loss_key(loss):
-    if not _shares_programs(loss):
-        return loss
-    parts = loss.parts
-    fed = {*loss.hyperparameters, *parts}
-    config = {k: v for k, v in loss.get_config().items() if k not in fed}
-    return type(loss), _text(config), *map(_loss_key, parts.values())
 
 
 def _optimizer(task):

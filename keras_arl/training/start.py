@@ -5,6 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 
+from keras_arl import backend
 from keras_arl.training import fitting
 from keras_arl.training.convolutions import all_layers
 from keras_arl.training.sameness import Signature
@@ -56,13 +57,14 @@ def start_of(task):
     Returns:
         A `Start`.
     """
-    model = built_model(task, loss=None)
-    start = Start.of(model)
-    if task.architecture is None:
-        return start
-    return dataclasses.replace(
-        start, signature=signature(model, _symbolic_inputs(task))
-    )
+    with backend.on_host():
+        model = built_model(task, loss=None)
+        start = Start.of(model)
+        if task.architecture is None:
+            return start
+        return dataclasses.replace(
+            start, signature=signature(model, _symbolic_inputs(task))
+        )
 
 
 def built_model(task, loss, rewrite=None, **kwargs):

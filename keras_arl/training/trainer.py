@@ -1,24 +1,25 @@
 """The trainer that compiles once per architecture, then feeds."""
 
-import collections
-import concurrent.futures
-import os
+import functools
 import warnings
-import weakref
 
 import keras
 import numpy as np
 
 from keras_arl.training import fitting
-from keras_arl.training import mappings
 from keras_arl.training.fitting import TrainingDivergedError
 from keras_arl.training.keys import can_be_key
+from keras_arl.training.keys import loss_key
 from keras_arl.training.keys import program_key
+from keras_arl.training.keys import task_key
 from keras_arl.training.plain import PlainProgram
 from keras_arl.training.plain import PlainTrainer
 from keras_arl.training.plain import outcome
 from keras_arl.training.prepared import NotCompiledError
-from keras_arl.training.prepared import PreparedTask
+from keras_arl.training.program_store import ProgramStore
+from keras_arl.training.programs.kinds import program_kinds
+from keras_arl.training.threads import in_threads
+from keras_arl.training.threads import num_cores
 
 
 class Trainer:
@@ -39,11 +40,14 @@ class Trainer:
       `model.compile(jit_compile=True)` does, but for the order in which floats
       are added: dropout draws other masks there than without.
     * On JAX a whole training is one program, for tasks with data in memory and
-      losses that are a `keras.losses.Loss`. With losses that differ in such
-      numbers alone, `evaluate_all` runs it in a thread for each core or, where
-      JAX has an accelerator, once, vectorised over the losses; a model
-      that cannot be vectorised is trained with one loss at a time, with a
-      warning.
+      losses that are a `keras.losses.Loss`. Many trainings that share it run in
+      a thread for each core or, where JAX has an accelerator, at once:
+      vectorised over tasks of one size and their losses, as many as the
+      device's memory holds. A model that cannot be vectorised, or whose
+      vectorised program takes longer to compile than `compile_timeout`, is
+      trained one at a time, with a warning. JAX keeps what it compiled in the
+      user's cache directory (`JAX_ENABLE_COMPILATION_CACHE=false`: it does
+      not).
     * Everything else is trained as by `PlainTrainer`: any task on PyTorch,
       pipelines without an `architecture`, pipelines on JAX.
 
@@ -54,12 +58,17 @@ class Trainer:
     Args:
         jit_compile: Whether XLA compiles whole epochs on TensorFlow. Other
             backends ignore it. Defaults to `False`.
-        vectorize: Whether `evaluate_all` is vectorised on JAX. Defaults to
+        vectorize: Whether many trainings are vectorised on JAX. Defaults to
             `None`: where JAX has an accelerator.
         max_programs: Number of compiled programs that are kept; the one unused
             for longest is dropped. Fewer are kept where Linux's limit of memory
             mappings is near (`vm.max_map_count`; XLA on a CPU takes hundreds
             for a program). Defaults to `32`.
+        matmul_precision: Precision of matrix products on JAX, such as
+            `"float32"`, `"tensorfloat32"` or `"bfloat16"`. Defaults to `None`:
+            that of JAX, on NVIDIA's GPUs TensorFloat-32.
+        compile_timeout: Seconds that the compilation of a vectorised program
+            may take, or `None`. Defaults to `300`.
 
     Example:
 
@@ -72,7 +81,14 @@ class Trainer:
     True
     """
 
-    def __init__(self, jit_compile=False, vectorize=None, max_programs=32):
+    def __init__(
+        self,
+        jit_compile=False,
+        vectorize=None,
+        max_programs=32,
+        matmul_precision=None,
+        compile_timeout=300.0,
+    ):
         if max_programs < 1:
             raise ValueError(
                 "`max_programs` must be at least 1. "
@@ -81,17 +97,21 @@ class Trainer:
         self.jit_compile = jit_compile
         # Candidates of a generation are then best handed over together.
         self.trains_together = keras.config.backend() == "jax"
-        self._vectorize = vectorize
+        self.vectorize = vectorize
         self._not_vectorized = set()
         self._max_programs = max_programs
-        self._programs = collections.OrderedDict()
-        # Of the models of these programs, by their keys without the loss.
-        self._signatures = {}
-        self._prepared = weakref.WeakKeyDictionary()
+        self._store = ProgramStore(max_programs)
+        self._matmul_precision = matmul_precision
+        self._compile_timeout = compile_timeout
 
     def __reduce__(self):
-        arguments = self.jit_compile, self._vectorize, self._max_programs
-        return type(self), arguments
+        return type(self), (
+            self.jit_compile,
+            self.vectorize,
+            self._max_programs,
+            self._matmul_precision,
+            self._compile_timeout,
+        )
 
     def evaluate(self, task, loss, last_epochs=1):
         """Trains a model of a task with a loss and returns its clean accuracy.
@@ -132,24 +152,23 @@ class Trainer:
             ValueError: If `last_epochs` is not in 1..epochs.
         """
         last_epochs = fitting.checked_last_epochs(last_epochs, task.epochs)
-        kinds = _program_kinds(task, loss, self.jit_compile)
+        kinds = self._kinds(task, loss)
         if kinds == [PlainProgram]:
             return PlainTrainer().accuracies(task, loss, last_epochs)
         key = program_key(task, loss)
-        prepared = self._prepare(task)
-        self._check_same_model(key, task, prepared)
-        if key not in self._programs:
+        prepared = self._store.prepare(key, task)
+        program = self._store.get(key)
+        if program is None:
             return self._first_run(
                 key, kinds, task, prepared, loss, last_epochs
             )
-        self._programs.move_to_end(key)
         try:
-            return self._programs[key].run(task, prepared, loss, last_epochs)
+            return program.run(task, prepared, loss, last_epochs)
         except Exception:
             raise
         except BaseException:
             # Interrupted, perhaps in the middle of a trace.
-            self._programs.pop(key, None)
+            self._store.drop(key)
             raise
 
     def evaluate_all(self, task, losses, last_epochs=1):
@@ -171,80 +190,148 @@ class Trainer:
             ValueError: If `last_epochs` is not in 1..epochs.
         """
         fitting.checked_last_epochs(last_epochs, task.epochs)
-        return self._outcomes(task, losses, last_epochs)
+        return self._in_order(task, losses, last_epochs)
 
-    def _outcomes(self, task, losses, last_epochs):
-        one_program = (
-            self.trains_together
-            and task.in_memory
-            and all(map(can_be_key, losses))
-            and len({program_key(task, loss) for loss in losses}) == 1
+    def _in_order(self, task, losses, last_epochs):
+        pairs = [(task, loss) for loss in losses]
+        outcomes, position = {}, 0
+        for found in self.evaluate_pairs(pairs, last_epochs):
+            outcomes |= found
+            while position in outcomes:
+                yield outcomes.pop(position)
+                position += 1
+
+    def evaluate_pairs(self, pairs, last_epochs=1):
+        """Trains tasks, each with losses of its own.
+
+        Args:
+            pairs: Sequence of pairs (task, loss).
+            last_epochs: Number of last epochs whose accuracies are averaged.
+                Defaults to `1`.
+
+        Yields:
+            Dictionaries from a position in `pairs` to what its training gave,
+            an accuracy or the exception that it raised: in one dictionary those
+            that become known together.
+        """
+        pairs = list(pairs)
+        for positions in self._groups(pairs):
+            chosen = [pairs[position] for position in positions]
+            together = self._together_if_possible(chosen, last_epochs)
+            if together:
+                yield dict(zip(positions, together, strict=True))
+                continue
+            alone = self._one_by_one(chosen, last_epochs)
+            for position, found in zip(positions, alone, strict=True):
+                yield {position: found}
+
+    def _groups(self, pairs):
+        """The positions of the trainings that one program can do."""
+        groups = {}
+        key_of_task, key_of_loss = (
+            functools.cache(task_key),
+            functools.cache(loss_key),
         )
-        # Not asked before, since it takes hold of a GPU.
-        on_accelerator = one_program and _has_accelerator()
-        vectorize = self._vectorize
-        if vectorize is None:
-            vectorize = on_accelerator
-        if one_program and vectorize and len(set(losses)) > 1:
-            try:
-                outcomes = self._run_together(task, losses, last_epochs)
-            except NotCompiledError:
-                pass
-            except Exception as error:
-                yield from [error] * len(losses)
-                return
-            else:
-                yield from outcomes
-                return
+        for position, (task, loss) in enumerate(pairs):
+            key = position
+            if self.trains_together and task.in_memory and can_be_key(loss):
+                # Shapes of arrays depend on these two as well.
+                sizes = task.epochs, len(task.validation[1])
+                key = key_of_task(task), key_of_loss(loss), sizes
+            groups.setdefault(key, []).append(position)
+        return groups.values()
 
-        def evaluate(loss):
-            return outcome(self.evaluate, task, loss, last_epochs)
+    def _together_if_possible(self, pairs, last_epochs):
+        different = {(id(task), id(loss)) for task, loss in pairs}
+        if len(different) == 1 or not self.vectorizes():
+            return None
+        try:
+            return self._run_together(pairs, last_epochs)
+        except NotCompiledError:
+            return None
+
+    def _one_by_one(self, pairs, last_epochs):
+        def evaluate(pair):
+            return outcome(self.evaluate, *pair, last_epochs)
 
         # The first one compiles.
-        yield from map(evaluate, losses[:1])
-        program = one_program and self._programs.get(
-            program_key(task, losses[0])
-        )
-        if program and program.is_pure:
-            num_threads = 1 if on_accelerator else _num_cores()
-            yield from _in_threads(evaluate, losses[1:], num_threads)
-        else:
-            yield from map(evaluate, losses[1:])
+        yield evaluate(pairs[0])
+        program = self._store.get(program_key(*pairs[0]))
+        is_pure = program is not None and program.is_pure
+        on_cpu = is_pure and not _has_accelerator()
+        num_threads = num_cores() if on_cpu else 1
+        yield from in_threads(evaluate, pairs[1:], num_threads)
 
-    def _run_together(self, task, losses, last_epochs):
-        """Outcomes of one vectorised program.
+    def vectorizes(self):
+        """Whether many trainings are one vectorised program.
+
+        On JAX it takes hold of the device to answer, unless `vectorize` says.
+        """
+        if not self.trains_together:
+            return False
+        return _has_accelerator() if self.vectorize is None else self.vectorize
+
+    def _run_together(self, pairs, last_epochs):
+        """Outcomes of trainings in one vectorised program.
 
         Raises:
             NotCompiledError: If there is none.
         """
-        key = program_key(task, losses[0])
-        kind = _program_kinds(task, losses[0], self.jit_compile)[0]
+        task, loss = pairs[0]
+        key = program_key(task, loss)
+        kind = self._kinds(task, loss)[0]
         if kind is PlainProgram or key in self._not_vectorized:
             raise NotCompiledError
-        prepared = self._prepare(task)
-        # An error in building the model is no failure to vectorise.
-        self._check_same_model(key, task, prepared)
+        failed, prepared, groups = {}, {}, {}
+        for each, of_task in pairs:
+            groups.setdefault(each, []).append(of_task)
+        for each in groups:
+            # An error in building a model is no failure to vectorise.
+            try:
+                fitting.checked_last_epochs(last_epochs, each.epochs)
+                prepared[each] = self._store.prepare(key, each)
+            except Exception as error:
+                failed[each] = error
         try:
-            if key not in self._programs:
-                self._keep(key, kind(task, losses[0]))
-            program = self._programs[key]
-            if not program.is_pure:
-                raise NotCompiledError
-            outcomes = program.run_together(task, prepared, losses, last_epochs)
+            found = prepared and self._program(
+                key, kind, *pairs[0]
+            ).run_together(
+                list(prepared.items()),
+                [groups[each] for each in prepared],
+                last_epochs,
+            )
         except NotCompiledError:
             raise
         except Exception as error:
             self._not_vectorized.add(key)
             warnings.warn(
-                "The training cannot be vectorised over losses, which are "
-                f"trained with one at a time: {_first_line(error)}",
+                "The trainings cannot be vectorised, and are done one at a "
+                f"time: {_first_line(error)}",
                 stacklevel=4,
             )
             raise NotCompiledError from error
+        of_tasks = {
+            each: iter(outcomes)
+            for each, outcomes in zip(prepared, found, strict=True)
+        }
         return [
-            each if isinstance(each, Exception) else _mean(each)
-            for each in outcomes
+            failed[each] if each in failed else _score(next(of_tasks[each]))
+            for each, _ in pairs
         ]
+
+    def _program(self, key, kind, task, loss):
+        """A program that can train together, kept or made.
+
+        Raises:
+            NotCompiledError: If there is none.
+        """
+        program = self._store.get(key)
+        if program is None:
+            program = kind(task, loss)
+            self._store.keep(key, program)
+        if not program.is_pure:
+            raise NotCompiledError
+        return program
 
     def get_config(self):
         """What determines the numbers it reports, a dictionary.
@@ -258,29 +345,19 @@ class Trainer:
         ):
             return PlainTrainer().get_config()
         # Vectorised or not changes no more than another device does.
-        return {"trainer": "compiled"}
+        config = {"trainer": "compiled"}
+        if self._matmul_precision is not None and backend == "jax":
+            config["matmul_precision"] = self._matmul_precision
+        return config
 
-    def _prepare(self, task):
-        if not task.in_memory:
-            return PreparedTask(task)
-        if task not in self._prepared:
-            self._prepared[task] = PreparedTask(task)
-        return self._prepared[task]
-
-    def _check_same_model(self, key, task, prepared):
-        """Raises unless tasks that share programs have one model."""
-        found = prepared.start.signature
-        if found is None:
-            return
-        first = self._signatures.setdefault(key[:-1], found)
-        difference = first.difference(found)
-        if difference:
-            raise ValueError(
-                "Two tasks of one `architecture` must have the same model but "
-                "for the values of its variables. Give models that differ "
-                "other names, or leave `architecture` out. Received for "
-                f"architecture={task.architecture!r}: {difference}"
-            )
+    def _kinds(self, task, loss):
+        return program_kinds(
+            task,
+            loss,
+            self.jit_compile,
+            matmul_precision=self._matmul_precision,
+            compile_timeout=self._compile_timeout,
+        )
 
     def _first_run(self, key, kinds, task, prepared, loss, last_epochs):
         """Trains with the first kind of program that can, and keeps it."""
@@ -290,7 +367,7 @@ class Trainer:
                 program = kind(task, loss)
                 accuracies = program.run(task, prepared, loss, last_epochs)
             except TrainingDivergedError:
-                self._keep(key, program)
+                self._store.keep(key, program)
                 raise
             except NotCompiledError:
                 continue
@@ -301,73 +378,25 @@ class Trainer:
                     stacklevel=3,
                 )
                 continue
-            self._keep(key, program)
+            self._store.keep(key, program)
             return accuracies
         program = safe_kind(task, loss)
-        self._keep(key, program)
+        self._store.keep(key, program)
         return program.run(task, prepared, loss, last_epochs)
-
-    def _keep(self, key, program):
-        mappings.keep(self._programs, key, program, self._max_programs)
-        kept = {key[:-1] for key in self._programs}
-        self._signatures = {
-            key: found for key, found in self._signatures.items() if key in kept
-        }
-
-
-def _program_kinds(task, loss, jit_compile):
-    """Kinds of programs to try, the last of which always works."""
-    if not can_be_key(loss):
-        return [PlainProgram]
-    backend = keras.config.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        from keras_arl.training.programs.fit import FitProgram
-        from keras_arl.training.programs.xla import XlaProgram
-
-        if task.in_memory and jit_compile:
-            return [XlaProgram, FitProgram]
-        if task.in_memory or (
-            task.architecture is not None
-            and isinstance(task.train, tf.data.Dataset)
-        ):
-            return [FitProgram]
-    if (
-        backend == "jax"
-        and task.in_memory
-        and isinstance(loss, keras.losses.Loss)
-    ):
-        from keras_arl.training.programs.jax import JaxProgram
-
-        return [JaxProgram, PlainProgram]
-    return [PlainProgram]
 
 
 def _mean(accuracies):
     return float(np.mean(accuracies))
 
 
+def _score(outcome):
+    return outcome if isinstance(outcome, Exception) else _mean(outcome)
+
+
 def _has_accelerator():
     import jax
 
     return jax.default_backend() != "cpu"
-
-
-def _num_cores():
-    # Not all systems tell which cores a process may use.
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
-
-
-def _in_threads(function, values, num_threads):
-    """`map` in several threads."""
-    pool = concurrent.futures.ThreadPoolExecutor(num_threads)
-    try:
-        yield from pool.map(function, values)
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _first_line(error):

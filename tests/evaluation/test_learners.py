@@ -89,6 +89,10 @@ def test_a_loss_with_the_clean_examples(made):
             learners.ELR(points.points_task(0).build_model()),
             "A learner is named by its class",
         ),
+        (
+            functools.partial(learners.ELR, from_logits=True),
+            "learners.ELR, from_logits=False.*Received: from_logits=True",
+        ),
     ],
 )
 def test_wrong_methods(method, message):

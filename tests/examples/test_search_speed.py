@@ -48,10 +48,11 @@ def test_contenders_are_timed(tmp_path):
     assert table["ratio_to_keras_tuner"]["keras_tuner"] == 1
     assert table["ratio_to_evosax"].isna().all()
     assert "The search itself: " in result.stdout
+    assert (table["fraction_of_floor"] >= table["fraction_of_peak"]).all()
     bars = [line for line in result.stdout.splitlines() if "at least" in line]
     assert len(bars) == 1
     assert bars[0].startswith(
-        "mlp: tensorflow_jit at least 9 times keras_tuner: "
+        "mlp 8x1: tensorflow_jit at least 9 times keras_tuner: "
     )
 
 

@@ -127,6 +127,88 @@ def test_losses_trained_together(model):
 
 
 @on_jax
+def test_tasks_trained_together():
+    """Each with data, weights, a learning rate and losses of its own."""
+    trainer, vectorized = Trainer(), Trainer(vectorize=True)
+    tasks = [
+        task(
+            functools.partial(mlp, seed, dropout=0.2),
+            seed,
+            optimizer=keras.optimizers.Adam(0.01 * (seed + 1)),
+            architecture="net",
+            epochs=2,
+        )
+        for seed in range(3)
+    ]
+
+    def broken():
+        raise RuntimeError("no model")
+
+    tasks.append(task(broken, architecture="net", epochs=2))
+    # Some tasks have fewer losses than others; NCE has no numbers.
+    pairs = [
+        *((each, TAYLOR) for each in tasks),
+        (tasks[1], OTHER),
+        *((each, losses.NCE()) for each in tasks[:2]),
+    ]
+    expected = {}
+    for found in trainer.evaluate_pairs(pairs):
+        expected |= found
+    groups = list(vectorized.evaluate_pairs(pairs))
+    together = {key: value for found in groups for key, value in found.items()}
+    assert set(together) == set(expected) == set(range(len(pairs)))
+    assert sorted(map(len, groups)) == [2, 5]
+    for key, value in expected.items():
+        if isinstance(value, Exception):
+            assert str(together[key]) == str(value) == "no model"
+        else:
+            assert together[key] == pytest.approx(value, abs=BOUND)
+
+
+@on_jax
+def test_what_memory_does_not_hold_is_trained_in_parts(monkeypatch):
+    from keras_arl.training.programs import vectorized
+
+    sizes = []
+
+    def noted(compiled, bytes_of=vectorized._bytes):
+        sizes.append(bytes_of(compiled))
+        return sizes[-1]
+
+    monkeypatch.setattr(vectorized, "_bytes", noted)
+    tasks = [task(seed=seed, architecture="net") for seed in range(3)]
+    pairs = [(each, losses.GCE(q)) for each in tasks for q in (0.2, 0.5, 0.8)]
+    (expected,) = Trainer(vectorize=True).evaluate_pairs(pairs)
+
+    monkeypatch.setattr(vectorized, "_memory", lambda: limit)
+    # First a task or two at once, then losses of one task in parts.
+    for limit in (sizes[0] // 2, sizes[0] // 4):
+        del sizes[:]
+        (found,) = Trainer(vectorize=True).evaluate_pairs(pairs)
+        assert sizes[0] > limit >= sizes[-1]
+        assert found == pytest.approx(expected, abs=BOUND)
+
+
+@on_jax
+def test_a_compilation_without_end_is_given_up():
+    trainer = Trainer(vectorize=True, compile_timeout=0.0)
+    problem = task(architecture="net", epochs=1)
+    pair = [TAYLOR, OTHER]
+    with pytest.warns(UserWarning, match="one at a time.*longer than 0 s"):
+        found = list(trainer.evaluate_all(problem, pair))
+    assert found == [Trainer().evaluate(problem, loss) for loss in pair]
+
+
+@on_jax
+def test_the_precision_of_products_is_a_setting():
+    problem = task(architecture="net", epochs=1)
+    exact, rough = Trainer(), Trainer(matmul_precision="bfloat16")
+    assert exact.get_config() != rough.get_config()
+    # XLA's products on a CPU have one precision.
+    assert rough.evaluate(problem, GCE) == exact.evaluate(problem, GCE)
+
+
+@on_jax
 def test_the_number_of_losses_is_no_reason_to_trace():
     trainer = Trainer(vectorize=True)
     problem = task(counting_model, architecture="counting")
@@ -231,6 +313,55 @@ def test_what_a_model_does_otherwise_is_done_on_jax(kind):
     for trainer in (Trainer(), Trainer(vectorize=True)):
         assert trainer.evaluate(problem, TAYLOR) == expected[0]
         assert list(trainer.evaluate_all(problem, pair)) == expected
+
+
+@on_jax
+def test_programs_are_kept_for_the_next_process(tmp_path):
+    program = """
+from keras_arl.losses import GCE
+from keras_arl.training import Trainer
+from tests.training.models import task
+Trainer().evaluate(task(epochs=1), GCE())
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        env={
+            **os.environ,
+            "JAX_ENABLE_COMPILATION_CACHE": "true",
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "KERAS_BACKEND": "jax",
+            "XDG_CACHE_HOME": str(tmp_path),
+        },
+    )
+    assert result.returncode == 0, result.stderr
+    (machine,) = (tmp_path / "keras_arl" / "jax").iterdir()
+    assert any("train" in file.name for file in machine.iterdir())
+
+
+@on_jax
+@pytest.mark.parametrize(
+    ("directory", "enabled"), [("elsewhere", True), (None, False)]
+)
+def test_settings_of_jax_for_its_cache_win(
+    directory, enabled, tmp_path, monkeypatch
+):
+    import jax
+
+    from keras_arl.training.programs import compilation_cache
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    before = jax.config.jax_enable_compilation_cache
+    jax.config.update("jax_enable_compilation_cache", enabled)
+    jax.config.update("jax_compilation_cache_dir", directory)
+    try:
+        compilation_cache.use_compilation_cache()
+        assert jax.config.jax_compilation_cache_dir == directory
+    finally:
+        jax.config.update("jax_compilation_cache_dir", None)
+        jax.config.update("jax_enable_compilation_cache", before)
+    assert not any(tmp_path.iterdir())
 
 
 @on_jax

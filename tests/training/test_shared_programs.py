@@ -54,7 +54,7 @@ def test_numbers_of_a_loss_are_no_reason_to_trace(family):
     Counting.calls = 0
     found = [trainer.evaluate(problem, loss) for loss in others]
     assert Counting.calls == 0
-    assert len(trainer._programs) == 1
+    assert len(trainer._store._programs) == 1
     plain = PlainTrainer()
     expected = [plain.evaluate(problem, loss) for loss in others]
     bound = 0.0101 if BACKEND == "jax" else 0.0
@@ -217,8 +217,8 @@ def test_old_programs_are_dropped():
     for name in ("a", "b", "a", "c"):
         trainer.evaluate(task(mlp, architecture=name), losses.GCE())
     # The one unused for longest.
-    assert [key[0] for key in trainer._programs] == ["a", "c"]
-    assert {key[0] for key in trainer._signatures} == {"a", "c"}
+    assert [key[0] for key in trainer._store._programs] == ["a", "c"]
+    assert {key[0] for key in trainer._store._signatures} == {"a", "c"}
 
 
 @compiled
@@ -235,7 +235,7 @@ def test_programs_are_dropped_where_mappings_are_scarce():
     taken = [mmap.mmap(-1, mmap.PAGESIZE) for _ in range(limit // 2)]
     assert mappings.are_scarce()
     trainer.evaluate(task(mlp, architecture="e"), losses.GCE())
-    assert len(trainer._programs) == 2
+    assert len(trainer._store._programs) == 2
     for each in taken:
         each.close()
     assert not mappings.are_scarce()

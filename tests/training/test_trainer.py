@@ -16,6 +16,7 @@ from keras_arl.tasks import Task
 from keras_arl.training import PlainTrainer
 from keras_arl.training import Trainer
 from keras_arl.training import TrainingDivergedError
+from keras_arl.training.keys import program_key
 from tests.training.models import BOUND
 from tests.training.models import NUM_CLASSES
 from tests.training.models import SIZE
@@ -70,10 +71,9 @@ def test_seeds_and_rates_are_no_reason_to_trace(jit_compile):
             architecture="counting",
         )
         # Building the model for its initial weights calls the layer too.
-        built = trainer._prepare(problem).start
+        trainer._store.prepare(program_key(problem, GCE), problem)
         Counting.calls = 0
         trainer.evaluate(problem, GCE)
-        del built
         return Counting.calls
 
     assert run(0, 0.01) > 0
@@ -364,10 +364,10 @@ def test_a_trainer_is_pickled_as_its_arguments(trainer):
     problem = task(mlp, architecture="mlp")
     found = trainer.evaluate(problem, GCE)
     again = pickle.loads(pickle.dumps(trainer))
-    assert not again._programs
+    assert not again._store._programs
     assert again.evaluate(problem, GCE) == found
     other = Trainer(jit_compile=True, vectorize=False, max_programs=3)
     again = pickle.loads(pickle.dumps(other))
-    assert (again.jit_compile, again._vectorize) == (True, False)
+    assert (again.jit_compile, again.vectorize) == (True, False)
     assert again._max_programs == 3
     assert pickle.loads(pickle.dumps(PLAIN)).get_config() == PLAIN.get_config()

@@ -1,50 +1,33 @@
-"""A whole training as one JAX program, for one loss or for many together."""
+"""Whole trainings on JAX, one at a time or many in one program."""
 
-import functools
-import inspect
+import contextlib
 
 import jax
 import jax.numpy as jnp
-import keras
 import numpy as np
-from jax import lax
 
-from keras_arl.training import batches
 from keras_arl.training import fitting
 from keras_arl.training import keys
-from keras_arl.training.convolutions import as_matrix_products
 from keras_arl.training.fitting import TrainingDivergedError
 from keras_arl.training.prepared import NotCompiledError
-from keras_arl.training.prepared import check_not_overridden
-from keras_arl.training.start import built_model
-
-# What `fit` does on JAX, and a subclass of `keras.Model` may do otherwise.
-_KERAS_STEPS = (
-    "compute_loss",
-    "compute_loss_and_updates",
-    "compute_metrics",
-    "evaluate",
-    "fit",
-    "get_metrics_result",
-    "make_test_function",
-    "make_train_function",
-    "metrics",
-    "stateless_compute_loss",
-    "test_step",
-    "train_step",
-)
+from keras_arl.training.programs.compilation_cache import use_compilation_cache
+from keras_arl.training.programs.vectorized import Vectorized
+from keras_arl.training.programs.whole_training import WholeTraining
 
 
 class JaxProgram:
-    """A training as a function of initial values, a loss's numbers and data.
+    """A whole training as one program.
 
-    Made of `model.stateless_call` and `optimizer.stateless_apply`. On a CPU a
-    model with convolutions that cannot be written as matrix products is
-    trained by one compiled step in a loop of Python.
+    Convolutions are written as matrix products on a CPU, and on an accelerator
+    where trainings are vectorised: XLA runs neither a loop's convolution nor
+    one whose kernel is another for each training well. On a CPU a model with
+    others is trained by one compiled step in a loop of Python.
 
     Args:
         task: The first `Task` of its kind, with its data in memory.
         loss: The first loss of its kind, a `keras.losses.Loss`.
+        matmul_precision: As that of `Trainer`.
+        compile_timeout: As that of `Trainer`.
 
     Raises:
         NotCompiledError: If the model has a `train_step`, `compute_loss` or
@@ -55,213 +38,82 @@ class JaxProgram:
     is_pure = True
     description = "the training is one program"
 
-    def __init__(self, task, loss):
+    def __init__(self, task, loss, matmul_precision=None, compile_timeout=None):
+        use_compilation_cache()
         on_cpu = jax.default_backend() == "cpu"
-        self._batch_size = task.batch_size
-        self._loss = keys.own_copy(loss)
-        rewrite = functools.partial(
-            as_matrix_products, batch_size=task.batch_size
-        )
-        self._model = built_model(
-            task, self._loss, rewrite=rewrite if on_cpu else None
-        )
-        self._takes_training = (
-            "training" in inspect.signature(self._model.call).parameters
-        )
-        check_not_overridden(self._model, _KERAS_STEPS)
-        self._step = jax.jit(self._train_step)
-        self._evaluate = jax.jit(self._evaluate_batch)
-        self._train = jax.jit(self._train_all, static_argnums=3)
-        self._train_together = jax.jit(
-            lambda state, numbers, data, last_epochs: jax.vmap(
-                lambda n: self._train_all(state, n, data, last_epochs)
-            )(numbers),
-            static_argnums=3,
-        )
+        self._matmul_precision = matmul_precision
+        self._compile_timeout = compile_timeout
+        self._alone = WholeTraining(task, loss, as_products=on_cpu)
+        self._train_alone = jax.jit(self._alone.train, static_argnums=3)
         self._step_by_step = None if on_cpu else False
-        self._width = 0
+        self._together = self._alone if on_cpu else None
+        self._vectorized = None
 
     def run(self, task, prepared, loss, last_epochs):
         """Trains with a loss; returns the clean accuracy after each epoch."""
-        state = self._initial_state(prepared.start)
+        state = self._alone.initial_state(prepared.start)
         data = _data(prepared)
         numbers = keys.loss_values(loss)
         if self._step_by_step is None:
-            self._step_by_step = self._has_convolutions(state, numbers, data)
-        train = self._train_by_steps if self._step_by_step else self._train
-        results = train(state, numbers, data, last_epochs)
+            self._step_by_step = self._alone.has_convolutions(
+                state, numbers, data
+            )
+        train = self._train_alone
+        if self._step_by_step:
+            train = self._alone.train_by_steps
+        with self._precision():
+            results = train(state, numbers, data, last_epochs)
         return _accuracies(*map(np.asarray, results), task.epochs)
 
-    def run_together(self, task, prepared, losses, last_epochs):
-        """Trains with many losses in one vectorised program.
+    def run_together(self, tasks, losses, last_epochs):
+        """Trains tasks with many losses in one vectorised program.
 
         Args:
-            task: A `Task`.
-            prepared: Its `PreparedTask`.
-            losses: Losses that differ in the numbers that are fed alone.
+            tasks: A list of pairs (`Task`, its `PreparedTask`), with one number
+                of epochs and of examples.
+            losses: The losses of each, a list of lists; they differ in the
+                numbers that are fed alone.
             last_epochs: Number of last epochs that are evaluated.
 
         Returns:
-            A list with the accuracies or a `TrainingDivergedError` for each.
+            For each task a list with the accuracies or a
+            `TrainingDivergedError` for each loss.
 
         Raises:
-            NotCompiledError: If they differ in nothing.
+            NotCompiledError: If the trainings differ in nothing.
+            TimeoutError: If the compilation takes too long.
         """
-        if not keys.loss_values(losses[0]):
+        numbers = [list(map(keys.loss_values, each)) for each in losses]
+        if not numbers[0][0]:
+            # Losses without numbers are one.
+            numbers = [each[:1] for each in numbers]
+        if sum(map(len, numbers)) == 1:
             raise NotCompiledError
-        # As many as ever, so that the number of losses is no reason to trace.
-        self._width = max(self._width, len(losses))
-        padding = [losses[0]] * (self._width - len(losses))
-        numbers = [
-            np.stack(values)
-            for values in zip(
-                *map(keys.loss_values, [*losses, *padding]), strict=True
+        if self._together is None:
+            self._together = WholeTraining(
+                tasks[0][0], losses[0][0], as_products=True
             )
+        if self._vectorized is None:
+            self._vectorized = Vectorized(
+                self._together.train, self._compile_timeout
+            )
+        pairs = [
+            (self._together.initial_state(prepared.start), _data(prepared))
+            for _, prepared in tasks
         ]
-        results = self._train_together(
-            self._initial_state(prepared.start),
-            numbers,
-            _data(prepared),
-            last_epochs,
-        )
-        outcomes = []
-        rows = list(zip(*map(np.asarray, results), strict=True))
-        for row in rows[: len(losses)]:
-            try:
-                outcomes.append(_accuracies(*row, task.epochs))
-            except TrainingDivergedError as error:
-                outcomes.append(error)
-        return outcomes
+        with self._precision():
+            results = self._vectorized.run(pairs, numbers, last_epochs)
+        epochs = tasks[0][0].epochs
+        outcomes = [[_outcome(row, epochs) for row in each] for each in results]
+        return [
+            found * len(each) if len(found) < len(each) else found
+            for found, each in zip(outcomes, losses, strict=True)
+        ]
 
-    def _initial_state(self, start):
-        model = self._model
-        values = {
-            id(variable): value
-            for variable, value in zip(
-                model.variables, start.model, strict=True
-            )
-        }
-        return (
-            [values[id(v)] for v in model.trainable_variables],
-            [values[id(v)] for v in model.non_trainable_variables],
-            start.optimizer,
-        )
-
-    def _train_all(self, state, numbers, data, last_epochs):
-        (x, y), validation, orders = data
-        epochs, num_examples = orders.shape
-
-        def step(state, indices):
-            state, loss = self._train_step(state, numbers, x, y, indices)
-            return state, loss * len(indices)
-
-        def evaluation_step(state, indices):
-            return self._evaluate_batch(
-                state, numbers, *_take(validation, indices)
-            )
-
-        def evaluate(state):
-            order = jnp.arange(len(validation[1]))
-            state, sums = _over_batches(
-                evaluation_step, state, order, batches.EVALUATION_BATCH
-            )
-            return state, jnp.sum(sums, axis=0) / len(order)
-
-        def epoch(state, inputs):
-            number, order = inputs
-            state, losses = _over_batches(step, state, order, self._batch_size)
-            state, measured = lax.cond(
-                number >= epochs - last_epochs,
-                evaluate,
-                lambda state: (state, jnp.zeros(2)),
-                state,
-            )
-            return state, (jnp.sum(losses) / num_examples, *measured)
-
-        inputs = (jnp.arange(epochs), orders)
-        _, (losses, val_losses, accuracies) = lax.scan(epoch, state, inputs)
-        return losses, val_losses[-last_epochs:], accuracies[-last_epochs:]
-
-    def _train_by_steps(self, state, numbers, data, last_epochs):
-        (x, y), validation, orders = data
-        epochs, num_examples = orders.shape
-        losses, measured = [], []
-        for number, order in enumerate(np.asarray(orders)):
-            total = 0.0
-            for indices in _split(order, self._batch_size):
-                state, loss = self._step(state, numbers, x, y, indices)
-                total += loss * len(indices)
-            losses.append(total / num_examples)
-            if number < epochs - last_epochs:
-                continue
-            order, sums = np.arange(len(validation[1])), []
-            for chosen in _split(order, batches.EVALUATION_BATCH):
-                state, values = self._evaluate(
-                    state, numbers, *_take(validation, chosen)
-                )
-                sums.append(values)
-            measured.append(np.sum(sums, axis=0) / len(order))
-        val_losses, accuracies = zip(*measured, strict=True)
-        return losses, val_losses, accuracies
-
-    def _train_step(self, state, numbers, x, y, indices):
-        trainable, non_trainable, optimizer_values = state
-        optimizer = self._model.optimizer
-        batch, labels = _take((x, y), indices)
-
-        def objective(trainable):
-            predictions, updated, losses = self._call(
-                trainable, non_trainable, batch, training=True
-            )
-            loss = self._loss_value(numbers, labels, predictions)
-            loss = loss + sum(losses)
-            mapping = zip(optimizer.variables, optimizer_values, strict=True)
-            with keras.StatelessScope(state_mapping=mapping):
-                scaled = optimizer.scale_loss(loss)
-            return scaled, (loss, updated)
-
-        gradients, (loss, non_trainable) = jax.grad(objective, has_aux=True)(
-            trainable
-        )
-        trainable, optimizer_values = optimizer.stateless_apply(
-            optimizer_values, gradients, trainable
-        )
-        return (trainable, non_trainable, optimizer_values), loss
-
-    def _evaluate_batch(self, state, numbers, x, labels):
-        """Sum of the losses and number of right predictions, an array."""
-        trainable, non_trainable, optimizer_values = state
-        predictions, non_trainable, losses = self._call(
-            trainable, non_trainable, x, training=False
-        )
-        loss = self._loss_value(numbers, labels, predictions)
-        if labels.shape == predictions.shape:
-            labels = jnp.argmax(labels, axis=-1)
-        right = jnp.argmax(predictions, axis=-1) == labels.reshape(-1)
-        loss = (loss + sum(losses)) * len(labels)
-        state = (trainable, non_trainable, optimizer_values)
-        return state, jnp.stack([loss, jnp.sum(right)]).astype("float32")
-
-    def _call(self, trainable, non_trainable, x, training):
-        return self._model.stateless_call(
-            trainable,
-            non_trainable,
-            x,
-            return_losses=True,
-            **({"training": training} if self._takes_training else {}),
-        )
-
-    def _loss_value(self, numbers, labels, predictions):
-        variables = keys.loss_variables(self._loss)
-        mapping = zip(variables, numbers, strict=True)
-        with keras.StatelessScope(state_mapping=mapping):
-            return self._loss(labels, predictions)
-
-    def _has_convolutions(self, state, numbers, data):
-        (x, y), _, orders = data
-        indices = orders[0][: self._batch_size]
-        step = jax.make_jaxpr(self._train_step)(state, numbers, x, y, indices)
-        return "conv_general_dilated" in str(step)
+    def _precision(self):
+        if self._matmul_precision is None:
+            return contextlib.nullcontext()
+        return jax.default_matmul_precision(self._matmul_precision)
 
 
 def _data(prepared):
@@ -275,21 +127,8 @@ def _accuracies(losses, val_losses, accuracies, epochs):
     return [float(accuracy) for accuracy in accuracies]
 
 
-def _take(examples, indices):
-    return jax.tree.map(lambda array: array[indices], examples)
-
-
-def _split(order, size):
-    return np.split(order, range(size, len(order), size))
-
-
-def _over_batches(step, carry, order, size):
-    """`lax.scan` over the batches of an order, the last one smaller."""
-    full = len(order) // size
-    carry, outputs = lax.scan(
-        step, carry, order[: full * size].reshape(full, size)
-    )
-    if full * size < len(order):
-        carry, last = step(carry, order[full * size :])
-        outputs = jnp.concatenate([outputs, last[None]])
-    return carry, outputs
+def _outcome(results, epochs):
+    try:
+        return _accuracies(*results, epochs)
+    except TrainingDivergedError as error:
+        return error
