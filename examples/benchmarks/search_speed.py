@@ -46,6 +46,7 @@ import sys
 import time
 
 import numpy as np
+import search_speed_table
 import search_speed_tasks as shared
 from absl import flags
 
@@ -74,22 +75,6 @@ _NEEDS = {
     "vmap": {"jax": "jax", "optax": "optax", "evosax": "evosax"},
 }
 _OVERHEAD, _KERNELS = "overhead", "kernels"
-_REFERENCES = (
-    "keras_tuner",
-    "keras_tuner_lean",
-    "evosax",
-    "jax_single",
-    "vmap",
-)
-# Contender, the one it is compared with, and the least ratio by family.
-_BARS = [
-    ("tensorflow", "keras_tuner", {"mlp": 7, "cnn": 4.5}),
-    ("tensorflow_jit", "keras_tuner", {"mlp": 9, "cnn": 3.5}),
-    ("jax", "keras_tuner", {"mlp": 20, "cnn": 7}),
-    ("jax", "evosax", {"mlp": 1, "cnn": 1}),
-    ("jax", "jax_single", {"mlp": 20, "cnn": 20}),
-    ("jax", "vmap", {"mlp": 1, "cnn": 1}),
-]
 _PACKAGES = [
     "tensorflow",
     "jax",
@@ -194,8 +179,8 @@ def run():
             f"at {bandwidth / 1e9:.0f} GB/s"
         )
     rows = [summarise(key, runs, ceilings) for key in runs]
-    print_table(rows)
-    print_bars(rows)
+    search_speed_table.print_table(rows)
+    search_speed_table.print_bars(rows)
     print_kernels(rows)
     print_overhead(in_fresh_process(_OVERHEAD))
     with output.open("w", newline="") as file:
@@ -318,7 +303,7 @@ def summarise(key, runs, ceilings):
     speeds = [speed(result) for result in results]
     trials_per_second = statistics.median(speeds)
     ratios = {}
-    for other in _REFERENCES:
+    for other in search_speed_table.REFERENCES:
         of_other = runs.get((family, other, width))
         if other not in _WIDE:
             of_other = runs.get((family, other, _WIDTHS.value[0]))
@@ -341,35 +326,16 @@ def summarise(key, runs, ceilings):
             statistics.median(r["seconds"][0] for r in results), 4
         ),
         "trials_per_s": round(trials_per_second, 4),
-        **{f"ratio_to_{other}": ratios[other] for other in _REFERENCES},
+        **{
+            f"ratio_to_{other}": ratios[other]
+            for other in search_speed_table.REFERENCES
+        },
         "fraction_of_peak": round(trials_per_second * products, 5),
         "fraction_of_floor": round(trials_per_second * floor, 5),
         "accuracy": round(
             statistics.fmean(result["accuracy"] for result in results), 4
         ),
     }
-
-
-def print_table(rows):
-    names = ["/keras_tuner", "/lean", "/evosax", "/single", "/vmap"]
-    print(
-        f"\n{'family':8}{'contender':18}{'width':7}{'first, s':>9}"
-        f"{'trials/s':>10}" + "".join(f"{name:>13}" for name in names) + ""
-        f"{'of peak':>9}{'of floor':>10}{'accuracy':>10}"
-    )
-    for row in rows:
-        ratios = [
-            "-" if ratio is None else f"{ratio:.2f}"
-            for ratio in (row[f"ratio_to_{other}"] for other in _REFERENCES)
-        ]
-        print(
-            f"{row['family']:8}{row['contender']:18}{row['width']:7}"
-            f"{row['first_trial_s']:9.2f}{row['trials_per_s']:10.2f}"
-            + "".join(f"{ratio:>13}" for ratio in ratios)
-            + f"{row['fraction_of_peak']:9.1%}{row['fraction_of_floor']:10.1%}"
-            f"{row['accuracy']:10.3f}"
-        )
-    print()
 
 
 def print_kernels(rows):
@@ -387,20 +353,6 @@ def print_kernels(rows):
             f"{per_step * shared.flops(family) / 1e9:.1f} GFLOP and at least "
             f"{per_step * shared.least_bytes(family) / 1e6:.0f} MB"
         )
-
-
-def print_bars(rows):
-    for contender, other, bars in _BARS:
-        for row in rows:
-            ratio = row[f"ratio_to_{other}"]
-            if row["contender"] != contender or ratio is None:
-                continue
-            bar = bars[row["family"]]
-            print(
-                f"{row['family']} {row['width']}: {contender} at least {bar} "
-                f"times {other}: "
-                f"{'met' if ratio >= bar else 'missed'} ({ratio:.2f})"
-            )
 
 
 def print_overhead(result):

@@ -182,9 +182,8 @@ class Trainer:
                 Defaults to `1`.
 
         Returns:
-            An iterator over the accuracies, in the order of the losses, each
-            as soon as it is known; in the place of an accuracy, the exception
-            that its training raised.
+            An iterator over the accuracies, in the order of the losses; in the
+            place of one the exception that its training raised.
 
         Raises:
             ValueError: If `last_epochs` is not in 1..epochs.
@@ -228,10 +227,8 @@ class Trainer:
     def _groups(self, pairs):
         """The positions of the trainings that one program can do."""
         groups = {}
-        key_of_task, key_of_loss = (
-            functools.cache(task_key),
-            functools.cache(loss_key),
-        )
+        key_of_task = functools.cache(task_key)
+        key_of_loss = functools.cache(loss_key)
         for position, (task, loss) in enumerate(pairs):
             key = position
             if self.trains_together and task.in_memory and can_be_key(loss):
@@ -256,6 +253,8 @@ class Trainer:
 
         # The first one compiles.
         yield evaluate(pairs[0])
+        if len(pairs) == 1:
+            return
         program = self._store.get(program_key(*pairs[0]))
         is_pure = program is not None and program.is_pure
         on_cpu = is_pure and not _has_accelerator()
@@ -292,14 +291,11 @@ class Trainer:
                 prepared[each] = self._store.prepare(key, each)
             except Exception as error:
                 failed[each] = error
+        losses = [groups[each] for each in prepared]
         try:
             found = prepared and self._program(
-                key, kind, *pairs[0]
-            ).run_together(
-                list(prepared.items()),
-                [groups[each] for each in prepared],
-                last_epochs,
-            )
+                key, kind, task, loss
+            ).run_together(list(prepared.items()), losses, last_epochs)
         except NotCompiledError:
             raise
         except Exception as error:
