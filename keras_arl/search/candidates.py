@@ -1,6 +1,10 @@
 """The candidates of a search as a table, of that of its trials."""
 
+import math
+
 import numpy as np
+
+from keras_arl.search.schedule import mean_gain
 
 
 def candidates_of(rows, space, sizes):
@@ -38,11 +42,7 @@ def _candidate(rows, space):
     scores = [row["score"] for row in rows]
     baselines = [row["cross_entropy"] for row in rows]
     has_failed = None in scores
-    gains = [
-        score - baseline
-        for score, baseline in zip(scores, baselines, strict=True)
-        if not has_failed and baseline is not None
-    ]
+    gain = math.nan if has_failed else mean_gain(scores, baselines)
     return {
         **{
             key: rows[0][key]
@@ -51,5 +51,5 @@ def _candidate(rows, space):
         "scores": scores,
         "cross_entropy": baselines,
         "score": None if has_failed else float(np.mean(scores)),
-        "gain": float(np.mean(gains)) if gains else None,
+        "gain": None if math.isnan(gain) else gain,
     }

@@ -1,7 +1,11 @@
 """The progress of a search on the screen."""
 
+import math
+
 import keras
 import numpy as np
+
+from keras_arl.search.schedule import mean_gain
 
 
 class SearchProgress:
@@ -72,17 +76,24 @@ class SearchProgress:
     def _fitness(self):
         """Of each candidate, over its tasks whose baseline is known."""
         num_tasks = len(self._generation.task_seeds)
-        differences = {}
-        for position, result in self._results.items():
+        scores = {}
+        for position, result in sorted(self._results.items()):
             candidate, task = divmod(position, num_tasks)
-            baseline = 0.0
-            if self._has_baseline:
-                of_task = self._results.get(task - num_tasks)
-                baseline = of_task and of_task.score
-            if candidate >= 0 and baseline is not None:
-                difference = (result.score or 0.0) - baseline
-                differences.setdefault(candidate, []).append(difference)
-        return [np.mean(each) for each in differences.values()]
+            if candidate >= 0:
+                of_candidate = scores.setdefault(candidate, {})
+                of_candidate[task] = result.score or 0.0
+        gains = [
+            mean_gain(each.values(), map(self._baseline, each))
+            for each in scores.values()
+        ]
+        return [gain for gain in gains if not math.isnan(gain)]
+
+    def _baseline(self, task):
+        if not self._has_baseline:
+            return 0.0
+        position = task - len(self._generation.task_seeds)
+        result = self._results.get(position)
+        return result and result.score
 
 
 class NoProgress:

@@ -112,36 +112,52 @@ class Generation:
         values = self._table(scores)
         if self.by_rank:
             values = _shares_beaten(values)
-        return self._means(scores, values)
+        return self._unless_failed(scores, map(_mean, values))
 
     def gains(self, scores, baselines):
-        """Mean difference of each candidate's scores to the baseline's.
+        """The `mean_gain` of each candidate.
 
         Args:
             scores: Scores of the trials.
-            baselines: Score of the baseline on each task. A task on which it
-                failed, `None`, does not count.
+            baselines: Score of the baseline on each task.
 
         Returns:
             A list: `None` for a candidate with a failed trial; NaN where the
             baseline failed on every task.
         """
-        baselines = np.array(baselines, dtype="float64")
-        differences = self._table(scores) - baselines
-        return self._means(scores, differences[:, np.isfinite(baselines)])
+        gains = [mean_gain(row, baselines) for row in self._table(scores)]
+        return self._unless_failed(scores, gains)
 
     def _table(self, scores):
         """Scores by candidate and task, NaN where a trial failed."""
         shape = len(self.candidates), len(self.task_seeds)
         return np.array(scores, dtype="float64").reshape(shape)
 
-    def _means(self, scores, values):
-        """The mean of each candidate's values if all its trials have scores."""
+    def _unless_failed(self, scores, values):
+        """The candidates' values, `None` where a trial failed."""
         failed = np.isnan(self._table(scores)).any(axis=1)
         return [
-            None if has_failed else _mean(row)
-            for has_failed, row in zip(failed, values, strict=True)
+            None if has_failed else float(value)
+            for has_failed, value in zip(failed, values, strict=True)
         ]
+
+
+def mean_gain(scores, baselines):
+    """The mean difference of scores to the baseline's on the same tasks.
+
+    Args:
+        scores: A score a task.
+        baselines: Score of the baseline on each. A task on which it failed,
+            `None`, does not count.
+
+    Returns:
+        A float, NaN where the baseline failed on every task.
+    """
+    return _mean(
+        score - baseline
+        for score, baseline in zip(scores, baselines, strict=True)
+        if baseline is not None
+    )
 
 
 def _shares_beaten(scores):
