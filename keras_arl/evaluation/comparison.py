@@ -13,6 +13,7 @@ from keras_arl.evaluation.methods import MOST_PROGRAMS
 from keras_arl.evaluation.methods import Methods
 from keras_arl.evaluation.methods import checked
 from keras_arl.evaluation.row_file import RowFile
+from keras_arl.tasks.checking import check_task
 from keras_arl.training import Trainer
 from keras_arl.training import TrainingDivergedError
 from keras_arl.training import fitting
@@ -72,8 +73,10 @@ def compare(
         labels can tell. Both are NaN if the training diverged.
 
     Raises:
-        ValueError: If an argument is not as described, or the file holds rows
-            with other columns.
+        ValueError: If an argument is not as described, the file holds rows
+            with other columns, or labels, outputs, `num_classes` and
+            `from_logits` of a task with its data in memory do not fit each
+            other.
 
     Example:
 
@@ -191,6 +194,9 @@ def _train_elsewhere(setup, task, names):
 def _train(setup, task, names):
     """Yields name and results of each of some methods on a task."""
     task = configs.build(task)
+    # A look at a pipeline may change what it yields next.
+    if task.in_memory:
+        check_task(task)
     fitting.checked_last_epochs(setup.last_epochs, task.epochs)
     for name in names:
         accuracies = setup.accuracies(task, name)

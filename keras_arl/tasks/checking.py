@@ -3,10 +3,12 @@
 import keras
 import numpy as np
 
+from keras_arl.noise.labels import check_labels
+
 # What the softmax of a half-precision model may miss 1 by.
 _ROUNDING = 0.02
 _EXAMPLES = 64
-_QUOTED = 5
+_QUOTED = 2
 
 
 class TaskError(ValueError):
@@ -46,19 +48,20 @@ def check_task(task):
 
 
 def _check_labels(name, labels, num_classes):
-    is_one_hot = labels.ndim > 1 and labels.shape[-1] == num_classes
-    if is_one_hot:
-        valid = (labels >= 0) & (
-            np.abs(labels.sum(axis=-1, keepdims=True) - 1) < _ROUNDING
-        )
-    else:
-        valid = np.isin(labels, np.arange(num_classes))
-    if not valid.all():
-        wrong = labels[~valid].ravel()[:_QUOTED].tolist()
+    if labels.ndim < 2 or labels.shape[-1] != num_classes:
+        try:
+            check_labels(labels, num_classes)
+        except ValueError as error:
+            raise TaskError(f"{error}, in `{name}` of a task") from error
+        return
+    is_distribution = (labels >= 0).all(axis=-1) & (
+        np.abs(labels.sum(axis=-1) - 1) < _ROUNDING
+    )
+    if not is_distribution.all():
+        wrong = labels[~is_distribution][:_QUOTED].tolist()
         raise TaskError(
-            f"Labels of a task with num_classes={num_classes} must be in "
-            f"0..{num_classes - 1}, or distributions over the classes. "
-            f"Received: {wrong} in `{name}`, labels of shape {labels.shape}"
+            f"Labels of shape {labels.shape} must be distributions over the "
+            f"{num_classes} classes. Received: {wrong}, in `{name}` of a task"
         )
 
 
