@@ -61,7 +61,7 @@ def arl_provenance():
     """How the shipped coefficients were found.
 
     Returns:
-        A dictionary; see `keras_arl.search.provenance`.
+        A dictionary; see `keras_arl.evaluation.provenance`.
 
     Example:
 
