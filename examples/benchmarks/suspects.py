@@ -93,7 +93,7 @@ def rankings(x, given, outside, settings, seed):
     yield "cross-entropy, in sample", loss_of(inside, given)
     for name, learner in settings.items():
         trained = fitted(learner, x, given, seed)
-        if hasattr(trained, "suspects"):
+        if trained.needs_index:
             suspicion = np.empty(len(given))
             indices, scores = trained.suspects()
             suspicion[indices] = scores
@@ -150,7 +150,11 @@ def of_cleanlab(given, outside, is_wrong, seed):
     from cleanlab.filter import find_label_issues
 
     found = find_label_issues(
-        given, outside, return_indices_ranked_by="self_confidence"
+        given,
+        outside,
+        return_indices_ranked_by="self_confidence",
+        # Others would be forks of this process, in which JAX may hang.
+        n_jobs=1,
     )
     return figures("cleanlab, its own number", seed, found, is_wrong)
 
