@@ -52,6 +52,19 @@ def test_whole_epochs_in_xla(model, trainings):
 
 
 @on_tensorflow
+def test_a_step_is_traced_once():
+    traced = []
+
+    def loss(y_true, y_pred):
+        traced.append(1)
+        return keras.losses.sparse_categorical_crossentropy(y_true, y_pred)
+
+    Trainer().evaluate(task(mlp, seed=1), loss)
+    # In the training step and in that of the evaluation.
+    assert len(traced) == 2
+
+
+@on_tensorflow
 def test_dropout_in_xla_is_that_of_keras_in_xla():
     problem = task(functools.partial(mlp, dropout=0.3), seed=1)
     model = fitting.compiled_model(problem, TAYLOR, jit_compile=True)

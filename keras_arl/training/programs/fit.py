@@ -47,6 +47,8 @@ def _make_metrics(model, task):
     quarter of what a program's first training costs.
     """
     output = getattr(model, "output", None)
+    if isinstance(model, keras.Sequential):
+        output, *_ = getattr(model, "outputs", None) or [None]
     if (
         not task.in_memory
         or not isinstance(output, keras.KerasTensor)
