@@ -28,10 +28,10 @@ rows exist, it only prints the tables:
 
 ± is the standard deviation over the seeds.
 
---other_settings trains the losses at further settings, too, and prints the
-first table again with each loss at its best setting. The best setting of each
-dataset is chosen by the clean test accuracies themselves, which no user has: an
-unfair advantage over a loss with one setting.
+--other_settings trains the losses and ELR at further settings, too, and prints
+the first table again with each method at its best setting. The best setting of
+each dataset is chosen by the clean test accuracies themselves, which no user
+has: an unfair advantage over a method with one setting.
 
 --networks replaces each dataset's own networks, for instance by an MLP-Mixer
 (mixer), which no dataset has by default.
@@ -114,7 +114,7 @@ _PROCESSES = flags.DEFINE_integer(
     "processes", 1, "Processes that share the problems and the cores.", 1
 )
 _OTHER_SETTINGS = flags.DEFINE_bool(
-    "other_settings", False, "Whether losses have other settings, too."
+    "other_settings", False, "Whether methods have other settings, too."
 )
 _REFERENCE = flags.DEFINE_string(
     "reference", "arl", "Method that the others are tested against."
@@ -149,10 +149,8 @@ def main():
     if _OTHER_SETTINGS.value:
         from keras_arl import evaluation
 
-        # A loss is named by its name, then its setting.
-        best = evaluation.best_variants(
-            rows, lambda m: m if m in learners else m.partition(" ")[0]
-        )
+        # A method is named by its name, then its setting.
+        best = evaluation.best_variants(rows, lambda m: m.partition(" ")[0])
         print(by_method(best))
 
 
@@ -222,7 +220,9 @@ def run(problems, names, learners):
                     **robustness_settings.methods(
                         names, many, _OTHER_SETTINGS.value
                     ),
-                    **robustness_settings.learning(learners, many),
+                    **robustness_settings.learning(
+                        learners, many, _OTHER_SETTINGS.value
+                    ),
                 },
                 some,
                 path=_OUTPUT.value,

@@ -31,17 +31,19 @@ _LEARNERS = {
     "MetaWeightNet": (learners.MetaWeightNet, {}),
 }
 _LEARNERS_OF_MANY_CLASSES = {"ELR": {"weight": 7.0, "beta": 0.9}}
+_VALUES_OF_LEARNERS = {"ELR": ("beta", (0.3, 0.5, 0.9))}
 # Cross-entropy that has what learners with clean examples have.
 _ABLATION = "ce_with_clean"
 LEARNERS = (*_LEARNERS, _ABLATION)
 
 
-def learning(names, many_classes):
+def learning(names, many_classes, with_others=False):
     """Learners, and their ablation, by name.
 
     Args:
         names: Some of `LEARNERS`.
         many_classes: Whether the published setting is CIFAR-100's.
+        with_others: Whether learners have other settings, too.
     """
     found = {}
     for name in names:
@@ -52,6 +54,13 @@ def learning(names, many_classes):
         if many_classes:
             settings = settings | _LEARNERS_OF_MANY_CLASSES.get(name, {})
         found[name] = functools.partial(learner, **settings)
+        if with_others and name in _VALUES_OF_LEARNERS:
+            argument, values = _VALUES_OF_LEARNERS[name]
+            for value in values:
+                if value != settings.get(argument):
+                    found[f"{name} {argument}={value:g}"] = functools.partial(
+                        learner, **settings | {argument: value}
+                    )
     return found
 
 

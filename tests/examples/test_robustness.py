@@ -276,6 +276,14 @@ def test_other_settings_differ(settings, many_classes):
         assert len(set(configs)) == len(configs) > 1, name
     assert not settings.others("mae", many_classes)
     assert not settings.others("arl", many_classes)
+    found = settings.learning(["ELR", "L2B"], many_classes, with_others=True)
+    betas = [
+        learner.keywords.get("beta", 0.7)
+        for name, learner in found.items()
+        if name.startswith("ELR")
+    ]
+    assert len(set(betas)) == len(betas) > 1
+    assert list(found)[-1] == "L2B"
 
 
 def test_published_settings_are_those_of_many_classes(settings):
