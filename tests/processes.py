@@ -12,7 +12,14 @@ import sys
 import time
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["tests.search.toy"])
+CONTEXT.set_forkserver_preload(
+    [
+        "tests.search.toy",
+        "matplotlib.pyplot",
+        "pandas",
+        "tensorflow_datasets",
+    ]
+)
 
 
 def start(log, target, *args, **environment):

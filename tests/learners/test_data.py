@@ -11,6 +11,8 @@ from keras_arl.learners.base import Learner
 from keras_arl.learners.remembering import RememberingLearner
 
 SIZE, NUM_CLASSES, BATCH_SIZE = 22, 3, 5
+# Graphs of TensorFlow cost seconds; not where a test is about something else.
+UNCOMPILED = {"run_eagerly": keras.config.backend() == "tensorflow"}
 X = np.stack([np.arange(SIZE), np.ones(SIZE)], axis=1).astype("float32")
 Y = np.arange(SIZE) * 7 % NUM_CLASSES
 CLEAN = X[:6], Y[:6]
@@ -58,9 +60,9 @@ def network(**kwargs):
     )
 
 
-def recorder(num_examples=None):
+def recorder(num_examples=None, **compile_arguments):
     learner = Recorder(network(), num_examples)
-    learner.compile("sgd")
+    learner.compile("sgd", **compile_arguments)
     return learner
 
 
@@ -99,7 +101,7 @@ def test_index_stays_with_its_example(name):
 
 
 def test_validation_split_leaves_the_first_examples():
-    learner = recorder()
+    learner = recorder(**UNCOMPILED)
     history = learner.fit(
         X, Y, batch_size=BATCH_SIZE, validation_split=0.5, verbose=0
     )
@@ -109,7 +111,7 @@ def test_validation_split_leaves_the_first_examples():
 
 
 def test_an_epoch_of_few_steps_takes_a_part():
-    learner = recorder()
+    learner = recorder(**UNCOMPILED)
     learner.fit(
         X, Y, batch_size=BATCH_SIZE, steps_per_epoch=2, epochs=3, verbose=0
     )
@@ -211,7 +213,7 @@ REFUSED = {
 def test_refused(name):
     make, reason = REFUSED[name]
     with pytest.raises(ValueError, match=reason):
-        recorder(SIZE).fit(epochs=2, verbose=0, **make())
+        recorder(SIZE, **UNCOMPILED).fit(epochs=2, verbose=0, **make())
 
 
 def test_batches_of_unequal_size_are_refused():
@@ -221,23 +223,23 @@ def test_batches_of_unequal_size_are_refused():
             return (x[:3], y[:3]) if i == 1 else (x, y)
 
     with pytest.raises(ValueError, match="one size"):
-        recorder().fit(Unequal(), shuffle=False, verbose=0)
+        recorder(**UNCOMPILED).fit(Unequal(), shuffle=False, verbose=0)
 
 
 def test_tf_data_needs_the_number_of_examples():
     with pytest.raises(ValueError, match="num_examples"):
-        recorder().fit(examples().batch(BATCH_SIZE), verbose=0)
+        recorder(**UNCOMPILED).fit(examples().batch(BATCH_SIZE), verbose=0)
 
 
 def test_goes_on_only_with_its_memory():
     with pytest.raises(ValueError, match="remembers nothing"):
-        recorder().fit(X, Y, initial_epoch=1, epochs=2, verbose=0)
+        recorder(**UNCOMPILED).fit(X, Y, initial_epoch=1, epochs=2, verbose=0)
 
 
 def test_replicas_are_refused(monkeypatch):
     monkeypatch.setattr(learners.base, "num_replicas", lambda model: 2)
     with pytest.raises(ValueError, match="2 replicas"):
-        recorder().fit(X, Y, verbose=0)
+        recorder(**UNCOMPILED).fit(X, Y, verbose=0)
 
 
 class Plain(Learner):
@@ -283,10 +285,13 @@ def test_weights_and_penalties_are_those_of_keras(kind, name):
     learner = Plain(keras.models.clone_model(model))
     learner.model.set_weights(model.get_weights())
     model.compile(
-        "sgd", "sparse_categorical_crossentropy", metrics=["accuracy"]
+        "sgd",
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        **UNCOMPILED,
     )
     expected = model.fit(**data, shuffle=False, verbose=0, **WEIGHTED[name])
-    learner.compile("sgd", metrics=["accuracy"])
+    learner.compile("sgd", metrics=["accuracy"], **UNCOMPILED)
     history = learner.fit(
         **data, shuffle=False, verbose=0, meta_data=CLEAN, **WEIGHTED[name]
     )

@@ -14,13 +14,13 @@ from tests.learners import golden
 from tests.learners.golden import GOLDEN
 
 
-def cases(name, eager):
-    """All cases of a method compiled, and one of them eager."""
+def cases(name, compiled):
+    """All cases of a method eager, and one of them compiled."""
     values = GOLDEN[name]
     names = [*values.get("cases", values)]
     return pytest.mark.parametrize(
         ("case", "run_eagerly"),
-        [(eager, True), *((case, False) for case in names)],
+        [(compiled, False), *((case, True) for case in names)],
     )
 
 
@@ -40,7 +40,7 @@ def fit_steps(learner, rate, run_eagerly):
     )
 
 
-@cases("l2b", eager="linear_plain_sgd_sigmoid")
+@cases("l2b", compiled="mlp_bn_plain_sgd_org")
 def test_l2b(case, run_eagerly):
     values = GOLDEN["l2b"][case]
     config = values["config"]
@@ -86,7 +86,7 @@ ADAPTIVE = {
 }
 
 
-@cases("adaptive_loss", eager="linear_sl")
+@cases("adaptive_loss", compiled="mlp_polysoft")
 def test_adaptive_loss(case, run_eagerly):
     values = GOLDEN["adaptive_loss"][case]
     kind = case.split("_", 1)[1]
@@ -145,7 +145,7 @@ def feed(learner, values, run_eagerly):
     learner.compile(keras.optimizers.SGD(1.0), run_eagerly=run_eagerly)
 
 
-@cases("elr", eager="beta0.9_lambda7")
+@cases("elr", compiled="beta0.9_lambda7")
 def test_elr(case, run_eagerly):
     values = GOLDEN["elr"]
     beta, weight = (float(x.strip("abdelmt")) for x in case.split("_"))
@@ -164,7 +164,7 @@ def test_elr(case, run_eagerly):
         golden.close(learner.targets, step["targets_after"])
 
 
-@cases("car_nal", eager="rnal_delta")
+@cases("car_nal", compiled="rnal_delta")
 def test_confidence_branch(case, run_eagerly):
     values = GOLDEN["car_nal"]
     config = values["cases"][case]["config"]
@@ -196,7 +196,7 @@ def test_confidence_branch(case, run_eagerly):
         )
 
 
-@cases("marvel", eager="patience3_thr0.0_warmup0_perm1_arduous2.0")
+@cases("marvel", compiled="patience3_thr0.0_warmup0_perm1_arduous2.0")
 def test_marvel(case, run_eagerly):
     values = GOLDEN["marvel"]
     labels = values["labels"]

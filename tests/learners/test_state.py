@@ -26,6 +26,8 @@ MAKE = {
     "meta_weight_net": lambda m: learners.MetaWeightNet(m, hidden_units=3),
     "selc": lambda m: learners.SELC(m, correction_epoch=1),
 }
+# Graphs of TensorFlow cost seconds; not where a test is about something else.
+UNCOMPILED = {"run_eagerly": BACKEND == "tensorflow"}
 every_learner = pytest.mark.parametrize("name", MAKE)
 
 
@@ -93,6 +95,7 @@ def test_saved_and_resumed_is_as_if_it_were_not(name, tmp_path, monkeypatch):
     if BACKEND != "torch":
         assert len(traces) == first
     loaded = keras.saving.load_model(tmp_path / "learner.keras")
+    loaded.run_eagerly = UNCOMPILED["run_eagerly"]
     config = {**learner.get_config(), "model": None, "loss": None}
     assert {**loaded.get_config(), "model": None, "loss": None} == config
     fit(loaded, initial_epoch=1, epochs=3)
@@ -100,7 +103,7 @@ def test_saved_and_resumed_is_as_if_it_were_not(name, tmp_path, monkeypatch):
 
 
 def test_killed_and_backed_up_is_as_if_it_were_not(tmp_path):
-    whole = make("marvel")
+    whole = make("marvel", **UNCOMPILED)
     checkpoint = keras.callbacks.ModelCheckpoint(
         tmp_path / "last.weights.h5", save_weights_only=True
     )
@@ -109,10 +112,10 @@ def test_killed_and_backed_up_is_as_if_it_were_not(tmp_path):
     def backup():
         return keras.callbacks.BackupAndRestore(tmp_path / "backup")
 
-    killed = make("marvel")
+    killed = make("marvel", **UNCOMPILED)
     with pytest.raises(KilledError):
         fit(killed, epochs=3, callbacks=[backup(), Kill()])
-    resumed = make("marvel", seed=9)
+    resumed = make("marvel", seed=9, **UNCOMPILED)
     fit(resumed, epochs=3, callbacks=[backup()])
     assert_same_state(resumed, whole)
     resumed.load_weights(tmp_path / "last.weights.h5")
@@ -121,7 +124,7 @@ def test_killed_and_backed_up_is_as_if_it_were_not(tmp_path):
 
 @pytest.mark.parametrize("name", ["adaptive", "confidence", "l2b", "marvel"])
 def test_evaluates_and_predicts_as_its_model(name, tmp_path):
-    learner = make(name)
+    learner = make(name, **UNCOMPILED)
     history = fit(learner, epochs=1, validation_data=(X, Y))
     predictions = learner.predict(X, verbose=0)
     learner.model.save(tmp_path / "model.keras")
@@ -200,11 +203,11 @@ def test_the_learning_rate_is_the_present_one():
     schedule = keras.optimizers.schedules.PiecewiseConstantDecay(
         [1], [0.5, 0.25]
     )
-    learner.compile(keras.optimizers.SGD(schedule))
+    learner.compile(keras.optimizers.SGD(schedule), **UNCOMPILED)
     fit(learner)
     # Of two steps an epoch, the next one is the third.
     assert float(ops.convert_to_numpy(learner.learning_rate)) == 0.25
-    learner.compile(keras.optimizers.SGD(0.5))
+    learner.compile(keras.optimizers.SGD(0.5), **UNCOMPILED)
     change = keras.callbacks.LearningRateScheduler(lambda epoch: 0.125)
     fit(learner, callbacks=[change])
     assert float(ops.convert_to_numpy(learner.learning_rate)) == 0.125
@@ -225,7 +228,7 @@ def test_takes_any_loss_of_the_package(cls):
         loss=loss,
         **({"warmup_epochs": 0} if cls is learners.L2B else {}),
     )
-    learner.compile(keras.optimizers.SGD(0.1))
+    learner.compile(keras.optimizers.SGD(0.1), **UNCOMPILED)
     history = fit(learner)
     assert np.isfinite(history.history["loss"]).all()
     assert learner.base_loss is loss
@@ -240,7 +243,7 @@ def test_adaptive_loss_takes_other_losses():
         bounds={"passive.q": (0.1, 3.0), "alpha": (0.0, 10.0)},
         meta_learning_rate=0.1,
     )
-    learner.compile(keras.optimizers.SGD(0.1))
+    learner.compile(keras.optimizers.SGD(0.1), **UNCOMPILED)
     before = learner.hyperparameters
     assert before.keys() == {"passive.q", "alpha"}
     fit(learner, epochs=1)

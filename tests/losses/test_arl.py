@@ -14,24 +14,6 @@ from keras_arl.losses.taylor import arl as arl_module
 from tests.losses.reference import value_and_gradient
 
 
-def test_six_lines_of_the_readme(rng):
-    x = rng.normal(size=(512, 4)).astype("float32")
-    labels = (x[:, 0] > 0).astype("int64") + (x[:, 1] > 0)
-    model = keras.Sequential(
-        [
-            keras.layers.Dense(32, activation="relu"),
-            keras.layers.Dense(3, activation="softmax"),
-        ]
-    )
-    model.compile(
-        optimizer=keras.optimizers.Adam(0.01),
-        loss=keras_arl.ARL(),
-        metrics=["accuracy"],
-    )
-    history = model.fit(x, labels, epochs=20, verbose=0).history
-    assert history["accuracy"][-1] > 0.85
-
-
 def test_it_is_the_file_that_ships():
     content = json.loads(arl_module._ARL_FILE.read_text())
     loss = ARL()

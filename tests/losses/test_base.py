@@ -56,7 +56,9 @@ def test_masked_batch_equals_its_subset(rng, name):
             keras.layers.Dense(NUM_CLASSES, activation="softmax"),
         ]
     )
-    model.compile(loss=make(name, ignore_class=255))
+    model.compile(
+        loss=make(name, ignore_class=255), run_eagerly=BACKEND == "tensorflow"
+    )
     tokens = np.array([[1, 2, 0, 0], [3, 4, 5, 6]])
     labels = rng.integers(NUM_CLASSES, size=tokens.shape)
     labels[1, 2] = 255
@@ -176,10 +178,10 @@ def test_fit_save_and_load_without_custom_objects(rng, tmp_path, name):
     )
     loss = make(name, from_logits=True)
     model.compile(
-        optimizer=keras.optimizers.Adam(0.02),
+        optimizer=keras.optimizers.SGD(0.5),
         loss=loss,
         metrics=["accuracy"],
-        jit_compile=BACKEND != "torch",
+        jit_compile=BACKEND == "jax",
     )
     labels = rng.integers(NUM_CLASSES, size=256)
     centers = np.array([[3.0, 0.0], [-3.0, 3.0], [-3.0, -3.0]])
@@ -189,6 +191,8 @@ def test_fit_save_and_load_without_custom_objects(rng, tmp_path, name):
     before = model.evaluate(x, labels, verbose=0)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
+    # Its graph would cost a second.
+    loaded.run_eagerly = BACKEND == "tensorflow"
     assert type(loaded.loss) is type(loss)
     assert loaded.loss.get_config() == loss.get_config()
     check(loaded.evaluate(x, labels, verbose=0), before)

@@ -10,6 +10,8 @@ from keras_arl.losses import SparseRegularizationSchedule
 from tests.losses.reference import to_numpy
 
 BACKEND = keras.config.backend()
+# Graphs of TensorFlow cost seconds; not where a test is about something else.
+UNCOMPILED = {"run_eagerly": BACKEND == "tensorflow"}
 
 
 def test_any_two_losses_can_be_composed(rng):
@@ -125,7 +127,7 @@ def test_a_loaded_regularisation_goes_on(rng, tmp_path):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
     regularized = losses.get("ce+sr", from_logits=True, weight=1.5)
     loss = ActivePassive(losses.NCE(from_logits=True), regularized)
-    model.compile(optimizer="sgd", loss=loss)
+    model.compile(optimizer="sgd", loss=loss, **UNCOMPILED)
     regularized.current_weight = 6.0
     x, y = rng.normal(size=(4, 2)), rng.integers(3, size=4)
     before = model.evaluate(x, y, verbose=0)
@@ -199,6 +201,7 @@ def test_an_l1_penalty_is_of_all_weights(rng):
         model.compile(
             optimizer=keras.optimizers.SGD(0.0),
             loss=losses.CrossEntropy(from_logits=True),
+            **UNCOMPILED,
         )
         history = model.fit(x, labels, batch_size=8, verbose=0).history
         found.append(history["loss"][0])
