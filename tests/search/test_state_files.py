@@ -320,6 +320,32 @@ def limited(directory, settings, size):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+def test_what_is_written_is_on_the_disk_before_the_next_training(
+    tmp_path, monkeypatch
+):
+    synced, behind = {}, []
+    fsync = os.fsync
+
+    def watched(descriptor):
+        fsync(descriptor)
+        there = os.fstat(descriptor)
+        synced[there.st_ino] = there.st_size
+
+    class Watching(ToyTrainer):
+        def hold(self, task, loss):
+            files = [path.stat() for path in state(tmp_path).iterdir()]
+            behind.append(
+                [f for f in files if synced.get(f.st_ino) != f.st_size]
+            )
+
+    monkeypatch.setattr(os, "fsync", watched)
+    tuner = toy(tmp_path, Watching(), **SETTINGS)
+    tuner.search(verbose=0)
+    assert len(behind) > SETTINGS["popsize"]
+    assert not any(behind)
+    assert state(tmp_path).stat().st_ino in synced
+
+
 def test_a_disk_that_is_full_loses_nothing(tmp_path, whole):
     size = (state(whole.directory) / "results.jsonl").stat().st_size
     log = tmp_path / "log"

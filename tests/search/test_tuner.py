@@ -1,6 +1,7 @@
 import csv
 import dataclasses
 import pathlib
+import random
 
 import keras
 import keras_tuner
@@ -21,9 +22,10 @@ from keras_arl.tasks import TaskFamily
 from keras_arl.tasks import TaskSpace
 from keras_arl.tasks import build_task
 from keras_arl.tasks import sample_task
-from keras_arl.training import PlainTrainer
 from keras_arl.training import Trainer
+from tests.search.toy import ToyTrainer
 from tests.search.toy import toy
+from tests.search.toy import toy_task
 
 SPACE = TaskSpace(
     noises=(("symmetric", 0.2), ("symmetric", 0.4)),
@@ -31,6 +33,7 @@ SPACE = TaskSpace(
     epochs=(25,),
     num_train=400,
 )
+TRAINER = Trainer()
 
 
 def small_task(seed):
@@ -48,7 +51,7 @@ def searched(tmp_path_factory):
     start = np.zeros(12)
     start[1] = -0.1
     oracle = CMAESOracle(
-        generations=6, popsize=8, tasks_per_generation=1, x0=start, sigma0=0.2,
+        generations=4, popsize=8, tasks_per_generation=1, x0=start, sigma0=0.2,
         seed=1, selection_tasks=2, class_aware=False,
     )  # fmt: skip
     tuner = LossTuner(oracle, tasks=small_task, directory=directory)
@@ -58,10 +61,9 @@ def searched(tmp_path_factory):
 
 def mean_accuracy(vector):
     loss = TaylorLoss(vector[:10], center=vector[10:])
-    trainer = PlainTrainer()
     # No search has seen these seeds.
     return np.mean(
-        [trainer.evaluate(small_task(seed), loss) for seed in (901, 902)]
+        [TRAINER.evaluate(small_task(seed), loss) for seed in (901, 902)]
     )
 
 
@@ -97,9 +99,9 @@ def test_results_as_a_table(searched, tmp_path):
     path = tmp_path / "trials.csv"
     searched.write_results(path)
     frame = pd.read_csv(path, keep_default_na=False)
-    assert len(frame) == 6 * 8 + 4 * 2
+    assert len(frame) == 4 * 8 + 4 * 2
     assert frame["phase"].value_counts().to_dict() == {
-        "search": 48,
+        "search": 32,
         "selection": 8,
     }
     assert frame["score"].between(0, 1).all()
@@ -138,6 +140,7 @@ def points(seed, build_model=None):
         num_classes=2,
         epochs=3,
         from_logits=True,
+        architecture="points",
     )
 
 
@@ -153,7 +156,7 @@ def oracle(**kwargs):
 
 
 def test_a_users_own_task_is_reproducible_across_an_interruption(tmp_path):
-    whole = own_search(tmp_path / "whole")
+    whole = own_search(tmp_path / "whole", baseline=False)
     whole.search(verbose=0)
 
     class Interrupted(Trainer):
@@ -165,13 +168,41 @@ def test_a_users_own_task_is_reproducible_across_an_interruption(tmp_path):
                 raise KeyboardInterrupt
             return super().evaluate(task, loss, last_epochs)
 
-    part = own_search(tmp_path / "part", trainer=Interrupted())
+    part = own_search(tmp_path / "part", trainer=Interrupted(), baseline=False)
     with pytest.raises(KeyboardInterrupt):
         part.search(verbose=0)
-    rest = own_search(tmp_path / "part")
+    rest = own_search(tmp_path / "part", baseline=False)
     rest.search(verbose=0)
     assert rest.results() == whole.results()
     assert rest.best_loss(from_logits=True).from_logits
+
+
+def test_what_a_task_leaves_unseeded_follows_from_its_seed(tmp_path):
+    def drawn_by_tasks(directory, global_seed):
+        drawn = []
+
+        def tasks(seed):
+            drawn.append((seed, np.random.random(), random.random()))
+            return toy_task(seed)
+
+        keras.utils.set_random_seed(global_seed)
+        tuner = LossTuner(
+            CMAESOracle(
+                generations=1,
+                popsize=4,
+                selection_tasks=1,
+                seed=0,
+            ),
+            tasks,
+            trainer=ToyTrainer(),
+            directory=directory,
+        )
+        tuner.search(verbose=0)
+        return drawn
+
+    one = drawn_by_tasks(tmp_path / "one", 1)
+    assert one == drawn_by_tasks(tmp_path / "two", 2)
+    assert len(set(one)) == len({seed for seed, *_ in one}) > 1
 
 
 def test_exceptions_in_a_users_model_fail_the_trial(tmp_path, capsys):
