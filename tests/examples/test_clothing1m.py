@@ -1,7 +1,4 @@
 import json
-import os
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -13,6 +10,7 @@ from tests import processes
 from tests.examples.running import EXAMPLES
 from tests.examples.running import last_line
 from tests.examples.running import run
+from tests.examples.running import started
 
 PROGRAM = EXAMPLES / "clothing1m.py"
 FAKE = (
@@ -24,7 +22,10 @@ FAKE = (
     "--loss=gce",
     "--directory=out",
 )
-TENSORFLOW = {"KERAS_BACKEND": "tensorflow"}
+# The programs are for TensorFlow.
+pytestmark = pytest.mark.skipif(
+    keras.config.backend() != "tensorflow", reason="one run is enough"
+)
 
 
 @pytest.fixture
@@ -50,16 +51,10 @@ def killed_and_continued(tmp_path_factory):
     """A training killed after its first epoch, then continued."""
     directory = tmp_path_factory.mktemp("example")
     backup = directory / "out" / "backup" / "training_metadata.json"
-    with processes.program(
-        [sys.executable, str(PROGRAM), *FAKE],
-        cwd=directory,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, **TENSORFLOW},
-    ) as first:
+    with started(directory, PROGRAM, *FAKE) as (first, _):
         processes.wait_for(backup.exists, seconds=200)
-        assert first.poll() is None
-    return directory, run(directory, PROGRAM, *FAKE, **TENSORFLOW)
+        assert first.is_alive()
+    return directory, run(directory, PROGRAM, *FAKE)
 
 
 def test_a_killed_training_continues(killed_and_continued):
@@ -165,7 +160,7 @@ def test_a_finished_training_is_not_trained_again(tmp_path, noisy_training):
 def test_without_data_it_says_what_to_download(tmp_path):
     flags = ("--data_dir=data", "--manual_dir=empty")
     (tmp_path / "empty").mkdir()
-    result = run(tmp_path, PROGRAM, *flags, **TENSORFLOW)
+    result = run(tmp_path, PROGRAM, *flags)
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
     assert f"clothing1m: {tmp_path / 'empty'} holds nothing" in result.stderr
@@ -210,7 +205,7 @@ def test_networks_give_logits_of_float32(model, parameters, noisy_training):
 
 def test_input_pipeline_benchmark(tmp_path):
     program = "benchmarks/input_pipeline.py"
-    result = run(tmp_path, program, "--images=60", "--rounds=1", **TENSORFLOW)
+    result = run(tmp_path, program, "--images=60", "--rounds=1")
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     assert lines[0].startswith("60 images of 400x400 pixels")
@@ -260,10 +255,6 @@ def test_cifar10_n_trains_on_human_labels_and_tests_on_clean_ones(tmp_path):
         prepared = False
     if not prepared:
         pytest.skip("CIFAR-10N is not prepared")
-    subprocess.run(
-        [sys.executable, "-c", LABELS, str(PROGRAM)],
-        cwd=tmp_path,
-        timeout=200,
-        check=True,
-        env={**os.environ, **TENSORFLOW, "PYTHONPATH": str(EXAMPLES)},
-    )
+    (tmp_path / "labels.py").write_text(LABELS)
+    result = run(tmp_path, tmp_path / "labels.py", str(PROGRAM))
+    assert result.returncode == 0, result.stderr

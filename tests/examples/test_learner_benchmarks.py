@@ -1,10 +1,10 @@
 import pandas as pd
 
-from tests.examples.running import run
+from tests.examples.running import run_anew
 
 
 def test_learners_are_timed(tmp_path):
-    result = run(
+    result = run_anew(
         tmp_path,
         "benchmarks/learner_cost.py",
         "--batch=8",

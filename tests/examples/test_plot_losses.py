@@ -1,5 +1,12 @@
+import keras
+import pytest
+
 from keras_arl import losses
 from tests.examples.running import run
+
+pytestmark = pytest.mark.skipif(
+    keras.config.backend() != "tensorflow", reason="one run is enough"
+)
 
 
 def test_it_writes_the_picture(tmp_path):

@@ -1,8 +1,13 @@
+import keras
 import pytest
 
 from tests.examples.running import EXAMPLES
 from tests.examples.running import last_line
 from tests.examples.running import run
+
+pytestmark = pytest.mark.skipif(
+    keras.config.backend() != "tensorflow", reason="one run is enough"
+)
 
 SOURCE = '''"""Counts."""
 import program
@@ -39,7 +44,7 @@ def counting(tmp_path):
     """Runs the program above."""
     path = tmp_path / "counting.py"
     path.write_text(SOURCE)
-    return lambda *flags: run(tmp_path, path, *flags, PYTHONPATH=str(EXAMPLES))
+    return lambda *flags: run(tmp_path, path, *flags)
 
 
 def test_a_program_runs(counting):

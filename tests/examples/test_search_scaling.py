@@ -4,7 +4,7 @@ import keras
 import pandas as pd
 import pytest
 
-from tests.examples.running import run
+from tests.examples.running import run_anew
 from tests.search.toy import QUICK_WORKERS
 
 
@@ -13,7 +13,7 @@ from tests.search.toy import QUICK_WORKERS
     keras.config.backend() != "tensorflow", reason="one run is enough"
 )
 def test_processes_and_dask_are_timed(tmp_path):
-    result = run(
+    result = run_anew(
         tmp_path,
         "benchmarks/search_scaling.py",
         "--workers=2",

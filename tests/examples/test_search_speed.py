@@ -8,6 +8,7 @@ from keras_arl import search
 from tests.examples.running import BENCHMARKS
 from tests.examples.running import last_line
 from tests.examples.running import run
+from tests.examples.running import run_anew
 
 # The program sets the backend itself.
 once = pytest.mark.skipif(
@@ -23,7 +24,7 @@ def program(monkeypatch):
 
 @once
 def test_contenders_are_timed(tmp_path):
-    result = run(
+    result = run_anew(
         tmp_path,
         "benchmarks/search_speed.py",
         "--trials=2",
@@ -58,20 +59,20 @@ def test_contenders_are_timed(tmp_path):
 
 @once
 def test_a_missing_evosax_is_one_line(tmp_path):
-    # A finder that has no evosax, before all others.
-    (tmp_path / "sitecustomize.py").write_text(
-        "import importlib.util as util\n"
+    # With a finder that has no evosax.
+    without = tmp_path / "without.py"
+    without.write_text(
+        "import importlib.util as util, os, runpy, sys\n"
         "find = util.find_spec\n"
         "util.find_spec = lambda name, *rest: (\n"
         "    None if name == 'evosax' else find(name, *rest)\n"
         ")\n"
+        "sys.argv[0] = sys.argv.pop()\n"
+        "sys.path.insert(0, os.path.dirname(sys.argv[0]))\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
     )
-    result = run(
-        tmp_path,
-        "benchmarks/search_speed.py",
-        "--contenders=evosax",
-        PYTHONPATH=str(tmp_path),
-    )
+    program = str(BENCHMARKS / "search_speed.py")
+    result = run(tmp_path, without, "--contenders=evosax", program)
     assert last_line(result).startswith("search_speed: evosax needs ")
     assert "pip install" in last_line(result)
 
