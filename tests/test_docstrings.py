@@ -1,6 +1,7 @@
 """Every example in a public docstring runs and prints what it says."""
 
 import doctest
+import functools
 import importlib.util
 import inspect
 import itertools
@@ -58,6 +59,12 @@ class OutputChecker(doctest.OutputChecker):
 @pytest.mark.parametrize("name", TESTS)
 def test_examples(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    if name.startswith(("keras_arl.learners.", "keras_arl.losses.")):
+        # Graphs for a step or two of each would take a minute.
+        compile_model = functools.partialmethod(
+            keras.Model.compile, run_eagerly=True
+        )
+        monkeypatch.setattr(keras.Model, "compile", compile_model)
     things = [EVERYTHING[name] for name in TESTS[name]]
     assert all(inspect.getdoc(thing) for thing in things)
     runner = doctest.DocTestRunner(
