@@ -11,6 +11,18 @@ import pytest
 
 # Each process imports TensorFlow, and compiles on more than one core.
 MOST_WORKERS = 4
+# Begun last, each would keep one worker while the others have nothing to do.
+LONGEST = (
+    "test_search_oracle.py",
+    "test_documents.py",
+    "test_dask.py",
+    "test_processes.py",
+    "test_clothing1m.py",
+    "test_robustness.py",
+    "test_docstrings.py",
+    "test_programs.py",
+    "test_trainers.py",
+)
 
 
 def pytest_xdist_auto_num_workers(config):
@@ -18,6 +30,12 @@ def pytest_xdist_auto_num_workers(config):
     if all("::" in argument for argument in config.args):
         return 0
     return min(len(os.sched_getaffinity(0)), MOST_WORKERS)
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first, and the others as they are."""
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(LONGEST)))
 
 
 @pytest.fixture(autouse=True)
