@@ -92,8 +92,9 @@ def test_it_goes_on_where_it_was_stopped(tmp_path):
     )
 
 
-def test_the_rows_of_the_study_are_whole():
-    table = pd.read_csv(BENCHMARKS / "robustness.csv.gz", keep_default_na=False)
+@pytest.mark.parametrize("name", ["robustness", "robustness_new_losses"])
+def test_the_rows_of_the_study_are_whole(name):
+    table = pd.read_csv(BENCHMARKS / f"{name}.csv.gz", keep_default_na=False)
     columns = [name for name in table if name not in ("accuracy", "best")]
     assert not table.duplicated(columns).any()
     assert table["best"].between(table["accuracy"], 1).all()
