@@ -68,8 +68,8 @@ def workers_of(pid):
     return workers
 
 
-def test_processes_find_what_one_finds(tmp_path, alone):
-    count = 3
+@pytest.mark.parametrize("count", [2, 4])
+def test_processes_find_what_one_finds(tmp_path, alone, count):
     tuner = toy(tmp_path, noise=0.3, **SETTINGS)
     tuner.search(verbose=0, executor=count)
     assert outcome(tuner) == outcome(alone)
