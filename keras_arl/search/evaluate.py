@@ -108,10 +108,15 @@ class Evaluator(Kept):
                 continue
             try:
                 task = self._task_of(seed)
+                if not task.in_memory:
+                    # Each candidate begins a pipeline of its own.
+                    for position, candidate in candidates:
+                        yield {position: self._one(seed, candidate)}
+                    continue
                 with on_host():
                     losses = [
-                        loss_of(each, task.from_logits)
-                        for _, each in candidates
+                        loss_of(candidate, task.from_logits)
+                        for _, candidate in candidates
                     ]
                     able = [teaches(loss, task.num_classes) for loss in losses]
             except keras_tuner.errors.FatalError:
@@ -119,13 +124,10 @@ class Evaluator(Kept):
             except Exception as error:
                 yield {position: _failure(error) for position, _ in candidates}
                 continue
-            for (position, candidate), loss, each in zip(
+            for (position, _), loss, is_able in zip(
                 candidates, losses, able, strict=True
             ):
-                if not task.in_memory:
-                    # Each begins a pipeline of its own.
-                    yield {position: self._one(seed, candidate)}
-                elif each:
+                if is_able:
                     to_train.append((position, (task, loss)))
                 else:
                     yield {position: Result(0.0, NOT_TRAINED)}

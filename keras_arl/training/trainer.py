@@ -58,8 +58,9 @@ class Trainer:
     Args:
         jit_compile: Whether XLA compiles whole epochs on TensorFlow. Other
             backends ignore it. Defaults to `False`.
-        vectorize: Whether many trainings are vectorised on JAX. Defaults to
-            `None`: where JAX has an accelerator.
+        vectorize: Whether many trainings are vectorised on JAX. Where a search
+            has an executor, `True` gives a worker several tasks at once, too.
+            Defaults to `None`: where JAX has an accelerator.
         max_programs: Number of compiled programs that are kept; the one unused
             for longest is dropped. Fewer are kept where Linux's limit of memory
             mappings is near (`vm.max_map_count`; XLA on a CPU takes hundreds
