@@ -7,25 +7,30 @@ import numpy as np
 
 from keras_arl.search.schedule import mean_gain
 
+_COMPILING = "seconds compiling"
+
 
 class SearchProgress:
     """One Keras progress bar per generation, and one for the selection.
 
     It shows the best and the mean fitness of the candidates so far, each minus
     cross-entropy's on the same tasks; a failed trial counts as 0. A line tells
-    of each training that raised an exception.
+    of each training that raised an exception. Where this process trains, the
+    seconds that compilations took in the generation follow.
 
     Args:
         num_generations: Number of generations of the search.
         has_baseline: Whether cross-entropy is trained, too. Without it fitness
             is shown as it is.
+        trainer: What trains; its `compile_seconds` are shown if it has them.
     """
 
-    def __init__(self, num_generations, has_baseline):
+    def __init__(self, num_generations, has_baseline, trainer):
         self._num_generations = num_generations
         self._has_baseline = has_baseline
         suffix = " minus CE" if has_baseline else ""
         self._names = [f"best{suffix}", f"mean{suffix}"]
+        self._trainer = trainer
 
     def begin(self, generation, results):
         """Begins a generation.
@@ -42,10 +47,11 @@ class SearchProgress:
         self._generation = generation
         self._bar = keras.utils.Progbar(
             generation.size,
-            stateful_metrics=self._names,
+            stateful_metrics=[*self._names, _COMPILING],
             unit_name="trial",
         )
         self._results = dict(results)
+        self._compiled_before = self._compile_seconds()
 
     def update(self, results):
         """Shows results that have come, a dictionary as in `begin`."""
@@ -59,15 +65,22 @@ class SearchProgress:
         done = sum(position >= 0 for position in self._results)
         fitness = self._fitness()
         values = [max(fitness), np.mean(fitness)] if fitness else []
+        values = list(zip(self._names, values, strict=False))
+        compiling = self._compile_seconds() - self._compiled_before
+        if compiling:
+            values.append((_COMPILING, compiling))
         self._bar.update(
             done,
-            values=list(zip(self._names, values, strict=False)),
+            values=values,
             finalize=len(self._results) == self._num_trainings(),
         )
 
     def tell(self, line):
         """Shows a line of text."""
         print(f"\n{line}")
+
+    def _compile_seconds(self):
+        return getattr(self._trainer, "compile_seconds", 0.0)
 
     def _num_trainings(self):
         num_tasks = len(self._generation.task_seeds)

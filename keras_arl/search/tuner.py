@@ -160,8 +160,9 @@ class LossTuner(keras_tuner.Tuner):
 
         Args:
             verbose: `1` for a progress bar per generation with the best and
-                the mean fitness, minus cross-entropy's, `0` for silence.
-                Defaults to `1`.
+                the mean fitness, minus cross-entropy's, and, where this process
+                trains, with the seconds that compilations took; `0` for
+                silence. Defaults to `1`.
             executor: Who evaluates: `None` for this process; an integer for so
                 many processes on this machine, which import the program, so
                 that `search` has to be called under
@@ -200,7 +201,9 @@ class LossTuner(keras_tuner.Tuner):
     def _search(self, verbose, executor, callbacks):
         oracle = self.oracle
         progress = (
-            SearchProgress(oracle.generations, oracle.has_baseline)
+            SearchProgress(
+                oracle.generations, oracle.has_baseline, self.trainer
+            )
             if verbose
             else NoProgress()
         )

@@ -7,7 +7,9 @@ import keras
 import numpy as np
 
 from keras_arl.training import fitting
-from keras_arl.training.fitting import TrainingDivergedError
+from keras_arl.training.first_run import CompileClock
+from keras_arl.training.first_run import first_line
+from keras_arl.training.first_run import first_run
 from keras_arl.training.keys import can_be_key
 from keras_arl.training.keys import loss_key
 from keras_arl.training.keys import program_key
@@ -104,6 +106,16 @@ class Trainer:
         self._store = ProgramStore(max_programs)
         self._matmul_precision = matmul_precision
         self._compile_timeout = compile_timeout
+        self._clock = CompileClock()
+
+    @property
+    def compile_seconds(self):
+        """Seconds that compilations have taken in this process so far.
+
+        A program is compiled while it trains for the first time, and this
+        training counts with it; not so where trainings are vectorised.
+        """
+        return self._clock.seconds
 
     def __reduce__(self):
         return type(self), (
@@ -160,9 +172,9 @@ class Trainer:
         prepared = self._store.prepare(key, task)
         program = self._store.get(key)
         if program is None:
-            return self._first_run(
-                key, kinds, task, prepared, loss, last_epochs
-            )
+            keep = functools.partial(self._store.keep, key)
+            with self._clock.runs():
+                return first_run(kinds, keep, task, prepared, loss, last_epochs)
         try:
             return program.run(task, prepared, loss, last_epochs)
         except Exception:
@@ -303,7 +315,7 @@ class Trainer:
             self._not_vectorized.add(key)
             warnings.warn(
                 "The trainings cannot be vectorised, and are done one at a "
-                f"time: {_first_line(error)}",
+                f"time: {first_line(error)}",
                 stacklevel=4,
             )
             raise NotCompiledError from error
@@ -354,32 +366,8 @@ class Trainer:
             self.jit_compile,
             matmul_precision=self._matmul_precision,
             compile_timeout=self._compile_timeout,
+            clock=self._clock,
         )
-
-    def _first_run(self, key, kinds, task, prepared, loss, last_epochs):
-        """Trains with the first kind of program that can, and keeps it."""
-        *to_try, safe_kind = kinds
-        for kind in to_try:
-            try:
-                program = kind(task, loss)
-                accuracies = program.run(task, prepared, loss, last_epochs)
-            except TrainingDivergedError:
-                self._store.keep(key, program)
-                raise
-            except NotCompiledError:
-                continue
-            except Exception as error:
-                warnings.warn(
-                    f"It cannot be that {kind.description}, so that "
-                    f"{safe_kind.description}: {_first_line(error)}",
-                    stacklevel=3,
-                )
-                continue
-            self._store.keep(key, program)
-            return accuracies
-        program = safe_kind(task, loss)
-        self._store.keep(key, program)
-        return program.run(task, prepared, loss, last_epochs)
 
 
 def _mean(accuracies):
@@ -394,7 +382,3 @@ def _has_accelerator():
     import jax
 
     return jax.default_backend() != "cpu"
-
-
-def _first_line(error):
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"

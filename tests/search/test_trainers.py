@@ -6,6 +6,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
 
 import keras
 import pytest
@@ -18,6 +19,7 @@ from keras_arl.tasks import TaskFamily
 from keras_arl.tasks import TaskSpace
 from keras_arl.training import PlainTrainer
 from keras_arl.training import Trainer
+from tests.training.models import mlp
 from tests.training.models import task as small_task
 
 SPACE = TaskSpace(
@@ -25,6 +27,7 @@ SPACE = TaskSpace(
     num_train=150,
     num_evaluation=200,
 )
+_TRACE_SECONDS = 0.1
 
 
 def search(directory, trainer, tasks, generations=2, num_tasks=1, **kwargs):
@@ -139,6 +142,42 @@ def test_errors_before_training_fail_the_trials(tmp_path):
     for row, can_train in zip(rows, enough, strict=True):
         assert (row["status"] == "COMPLETED") == can_train
         assert can_train or "last_epochs=2" in row["message"]
+
+
+class SlowToTrace(keras.layers.Layer):
+    """Takes Python a while, which compiled programs do not meet again."""
+
+    def call(self, x):
+        time.sleep(_TRACE_SECONDS)
+        return x
+
+
+@pytest.mark.skipif(
+    keras.config.backend() == "torch", reason="nothing is compiled"
+)
+def test_progress_shows_the_seconds_of_compilations(tmp_path, capsys):
+    def model():
+        return keras.Sequential([mlp(), SlowToTrace()])
+
+    trainer = Trainer(vectorize=True)
+    oracle = CMAESOracle(
+        generations=2, popsize=4, tasks_per_generation=1, selection_tasks=1,
+        seed=0,
+    )  # fmt: skip
+    begun = time.monotonic()
+    LossTuner(
+        oracle,
+        lambda seed: small_task(model, seed, architecture="slow"),
+        trainer=trainer,
+        directory=tmp_path,
+    ).search()
+    assert _TRACE_SECONDS < trainer.compile_seconds < time.monotonic() - begun
+    first, second = capsys.readouterr().out.split("Generation 2/2")
+    *_, seconds = first.split("seconds compiling: ")
+    assert float(seconds.split()[0]) == pytest.approx(
+        trainer.compile_seconds, abs=1e-4
+    )
+    assert "seconds compiling" not in second
 
 
 def test_another_trainer_is_refused_on_resume(tmp_path):

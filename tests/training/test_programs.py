@@ -116,6 +116,27 @@ def test_what_xla_cannot_compile_falls_back():
 
 
 @on_jax
+def test_what_fails_as_one_program_falls_back():
+    class FailsOnce(keras.layers.Layer):
+        failed = False
+
+        def call(self, x, training=False):
+            if training and not FailsOnce.failed:
+                FailsOnce.failed = True
+                raise MemoryError("no room for this program")
+            return x
+
+    def model():
+        return keras.Sequential([keras.Input(SIZE), FailsOnce(), *mlp().layers])
+
+    trainer = Trainer()
+    problem = task(model, epochs=1)
+    with pytest.warns(UserWarning, match="It cannot be that the training is"):
+        found = trainer.evaluate(problem, GCE)
+    assert found == PLAIN.evaluate(problem, GCE)
+
+
+@on_jax
 @pytest.mark.parametrize("model", [mlp, cnn])
 def test_losses_trained_together(model):
     trainer, vectorized = Trainer(), Trainer(vectorize=True)

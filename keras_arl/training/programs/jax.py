@@ -28,6 +28,7 @@ class JaxProgram:
         loss: The first loss of its kind, a `keras.losses.Loss`.
         matmul_precision: As that of `Trainer`.
         compile_timeout: As that of `Trainer`.
+        clock: The `CompileClock` of vectorised programs.
 
     Raises:
         NotCompiledError: If the model has a `train_step`, `compute_loss` or
@@ -38,11 +39,12 @@ class JaxProgram:
     is_pure = True
     description = "the training is one program"
 
-    def __init__(self, task, loss, matmul_precision=None, compile_timeout=None):
+    def __init__(self, task, loss, matmul_precision, compile_timeout, clock):
         use_compilation_cache()
         on_cpu = jax.default_backend() == "cpu"
         self._matmul_precision = matmul_precision
         self._compile_timeout = compile_timeout
+        self._clock = clock
         self._alone = WholeTraining(task, loss, as_products=on_cpu)
         self._train_alone = jax.jit(self._alone.train, static_argnums=3)
         self._step_by_step = None if on_cpu else False
@@ -95,7 +97,7 @@ class JaxProgram:
             )
         if self._vectorized is None:
             self._vectorized = Vectorized(
-                self._together.train, self._compile_timeout
+                self._together.train, self._compile_timeout, self._clock
             )
         pairs = [
             (self._together.initial_state(prepared.start), _data(prepared))

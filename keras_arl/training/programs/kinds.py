@@ -43,5 +43,7 @@ def program_kinds(task, loss, jit_compile, **jax_settings):
     ):
         from keras_arl.training.programs.jax import JaxProgram
 
-        return [functools.partial(JaxProgram, **jax_settings), PlainProgram]
+        kind = functools.partial(JaxProgram, **jax_settings)
+        kind.description = JaxProgram.description
+        return [kind, PlainProgram]
     return [PlainProgram]

@@ -23,11 +23,13 @@ class Vectorized:
             the task's data, and the number of last epochs to evaluate. It
             returns a structure of arrays.
         compile_timeout: Seconds that a compilation may take, or `None`.
+        clock: The `CompileClock` that adds up what compilations take.
     """
 
-    def __init__(self, train, compile_timeout):
+    def __init__(self, train, compile_timeout, clock):
         self._train = train
         self._compile_timeout = compile_timeout
+        self._clock = clock
         self._compiled = {}
         # The number of losses of a task, and of trainings that memory holds.
         self._width, self._most = 0, None
@@ -106,8 +108,9 @@ class Vectorized:
                 axis_size=width,
             )(numbers)
 
-        lowered = jax.jit(jax.vmap(train)).lower(*arguments)
-        compiled = _within(self._compile_timeout, lowered.compile)
+        with self._clock.runs():
+            lowered = jax.jit(jax.vmap(train)).lower(*arguments)
+            compiled = _within(self._compile_timeout, lowered.compile)
         _check_memory(compiled, len(leaves[0]) * width)
         self._compiled[key] = compiled
         return compiled
