@@ -36,10 +36,12 @@ from keras_arl.losses.registry import get
 from keras_arl.losses.registry import names
 from keras_arl.losses.sce import RCE
 from keras_arl.losses.sce import SCE
+from keras_arl.losses.schedule import LossSchedule
 from keras_arl.losses.sparse_regularization import SparseRegularization
 from keras_arl.losses.sparse_regularization import SparseRegularizationSchedule
 from keras_arl.losses.super_loss import SuperLoss
 from keras_arl.losses.taylor import ARL
+from keras_arl.losses.taylor import ScheduledTaylorLoss
 from keras_arl.losses.taylor import TaylorLoss
 from keras_arl.losses.taylor import arl_provenance
 from keras_arl.losses.taylor import load
@@ -75,9 +77,11 @@ __all__ = [
     "ForwardCorrection",
     "HardBootstrapping",
     "LogitClipping",
+    "LossSchedule",
     "PHuberCE",
     "PHuberGCE",
     "PolySoft",
+    "ScheduledTaylorLoss",
     "SoftBootstrapping",
     "SparseRegularization",
     "SparseRegularizationSchedule",

@@ -14,6 +14,7 @@ from keras_arl.backend import is_tracing
 from keras_arl.backend import share_of_replica
 from keras_arl.checks import check_integer
 from keras_arl.losses import labels as reading
+from keras_arl.losses.numbers import Number
 from keras_arl.losses.predictions import Logits
 from keras_arl.losses.predictions import Probabilities
 
@@ -102,6 +103,8 @@ class ClassificationLoss(keras.losses.Loss):
     """
 
     hyperparameters = ()
+    # Whether something moves the numbers that should be.
+    is_moved = False
 
     def __init__(
         self,
@@ -128,7 +131,7 @@ class ClassificationLoss(keras.losses.Loss):
         super().__init_subclass__(**kwargs)
         for name in cls.hyperparameters:
             if not hasattr(cls, name):
-                setattr(cls, name, _Number(name))
+                setattr(cls, name, Number(name))
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         y_true = reading.as_array(y_true, "y_true")
@@ -226,15 +229,46 @@ class ClassificationLoss(keras.losses.Loss):
             variables += part.hyper_variables()
         return variables
 
-    def hyper_values(self):
-        """The present values of `hyper_variables`, a list of NumPy arrays."""
+    def hyper_values(self, epoch=None, epochs=None):
+        """Values of `hyper_variables`, a list of NumPy arrays.
+
+        Args:
+            epoch: Number of an epoch, from 0, for the values that moving
+                numbers have there. Defaults to `None`: the present values.
+            epochs: Number of epochs of the training.
+        """
+        moved = {} if epoch is None else self.moving_numbers(epoch, epochs)
         values = [
-            np.asarray(ops.convert_to_numpy(vars(self)[name]), self.dtype)
+            np.asarray(
+                ops.convert_to_numpy(moved.get(name, vars(self)[name])),
+                self.dtype,
+            )
             for name in self.hyperparameters
         ]
         for part in self.parts.values():
-            values += part.hyper_values()
+            values += part.hyper_values(epoch, epochs)
         return values
+
+    def moving_numbers(self, epoch, epochs):
+        """Those of `hyperparameters` that move over a training.
+
+        A `keras_arl.training.Trainer` moves them; `fit` needs `LossSchedule`.
+
+        Args:
+            epoch: Number of the epoch, from 0.
+            epochs: Number of epochs of the training.
+
+        Returns:
+            A dictionary from names to values; of most losses it is empty.
+        """
+        return {}
+
+    @property
+    def moves(self):
+        """Whether numbers of the loss, or of its parts, move."""
+        return bool(self.moving_numbers(0, 1)) or any(
+            part.moves for part in self.parts.values()
+        )
 
     def number(self, name):
         """One of `hyperparameters` as a formula reads it.
@@ -323,59 +357,6 @@ class _Counted(keras.losses.Loss):
     def call(self, y_true, y_pred):
         labels, _ = self._loss._read(y_true, y_pred)
         return ops.cast(ops.logical_not(labels.is_ignored), self.dtype)
-
-
-class _Number:
-    """A number that can be fed, as an attribute: a float, or a tuple of them.
-
-    What it is made of, a float or a variable, is in the loss's `__dict__`.
-    """
-
-    def __init__(self, name):
-        self._name = name
-
-    def __get__(self, loss, owner=None):
-        if loss is None:
-            return self
-        try:
-            value = vars(loss)[self._name]
-        except KeyError:
-            raise AttributeError(self._name) from None
-        return floats(value) if isinstance(value, keras.Variable) else value
-
-    def __set__(self, loss, value):
-        set_number(loss, self._name, value)
-        warn_if_constant_of_a_trace(loss)
-
-
-def set_number(loss, name, value):
-    """Sets a number of a loss, or the variable that there is of it."""
-    variable = vars(loss).get(name)
-    if isinstance(variable, keras.Variable):
-        variable.assign(value)
-    else:
-        vars(loss)[name] = value
-
-
-def floats(variable):
-    """The value of a variable, a float or a tuple of them."""
-    # The shortest decimal that names the stored float32: 0.1, not
-    # 0.10000000149011612.
-    values = [float(str(x)) for x in np.ravel(ops.convert_to_numpy(variable))]
-    return tuple(values) if len(variable.shape) else values[0]
-
-
-def warn_if_constant_of_a_trace(loss):
-    """Warns that a function of JAX keeps the numbers it was traced with."""
-    if loss._is_constant_of_a_trace:
-        loss._is_constant_of_a_trace = False
-        warnings.warn(
-            "This loss was traced by `jax.jit` with its numbers as constants; "
-            "that compiled function keeps the old ones. Compile the model "
-            "again, or pass `loss.hyper_variables()` as inputs through "
-            "`keras.StatelessScope`.",
-            stacklevel=3,
-        )
 
 
 def _snake_case(name):

@@ -1,56 +1,91 @@
-"""What the callbacks share that change a loss over the epochs."""
+"""Callbacks that change a loss over the epochs."""
 
 import keras
 import numpy as np
 
+from keras_arl.checks import check_at_least
 from keras_arl.losses.base import ClassificationLoss
-from keras_arl.losses.base import set_number
+from keras_arl.losses.numbers import set_number
 
 
 class LossSchedule(keras.callbacks.Callback):
-    """Base of the callbacks that set numbers of a loss before each epoch.
+    """Moves a loss over the epochs of a training.
 
-    A subclass implements `numbers(epoch)`, a dictionary from names of
-    hyperparameters, which are variables, to floats. They depend on the epoch
-    alone, so that a training that goes on with `initial_epoch` goes on with the
-    right ones. On JAX a change compiles the training step anew.
+    Before each epoch it sets the numbers of a loss that changes over a
+    training, such as `ScheduledTaylorLoss`. They depend on the epoch and on the
+    number of epochs alone, so that a training that goes on with `initial_epoch`
+    goes on with the right ones. On JAX a change compiles the training step
+    anew.
+
+    A subclass that implements `numbers(epoch)`, a dictionary from names of
+    hyperparameters, which are variables, to floats, moves losses of a class
+    that have no such numbers by themselves.
 
     Args:
-        loss: The loss that the model is compiled with; `None`: the one of that
-            class that is found there.
-        cls: The class that it must be of.
+        loss: The loss that the model is compiled with, or a part of it.
+            Defaults to `None`: the one that is found there.
+        cls: The class that it must be of. Defaults to `None`: any whose
+            numbers move.
+        epochs: Number of epochs of the whole training, where `fit` is called
+            for a part of them. Defaults to `None`: that of `fit`.
 
     Raises:
-        ValueError: If it is not of that class; when the training begins, if
-            the model is compiled with another one.
+        ValueError: If it is not of that class, or has no numbers that move;
+            when the training begins, if the model is compiled with another
+            one, or `fit` has more than `epochs`.
+
+    Example:
+
+    >>> loss = keras_arl.losses.ScheduledTaylorLoss(
+    ...     [0, -1, 0, 0, 0, 0], [0, -1, 0, 0], order=3
+    ... )
+    >>> model = keras.Sequential([keras.layers.Dense(2, "softmax")])
+    >>> model.compile(loss=loss)
+    >>> x, y = np.zeros((8, 3)), np.zeros(8)
+    >>> schedule = keras_arl.losses.LossSchedule()
+    >>> history = model.fit(x, y, epochs=4, callbacks=[schedule], verbose=0)
+    >>> loss.progress
+    0.875
     """
 
-    def __init__(self, loss, cls):
+    def __init__(self, loss=None, cls=None, epochs=None):
         super().__init__()
-        if not isinstance(loss, (cls, type(None))):
+        self._cls = cls
+        if loss is not None and not self._is_meant(loss):
             raise ValueError(
-                f"`loss` must be a {cls.__name__}. Received: loss={loss}"
+                f"`loss` must be {self._expected}. Received: loss={loss}"
             )
         self.loss = self._given = loss
-        self._cls = cls
+        self.epochs = epochs
+        if epochs is not None:
+            self.epochs = check_at_least("epochs", epochs, 1)
 
     def numbers(self, epoch):
-        raise NotImplementedError
+        """The numbers that the loss has in an epoch, by name."""
+        epochs = self.epochs or self.params["epochs"]
+        return self.loss.moving_numbers(epoch, epochs)
 
     def on_train_begin(self, logs=None):
         # A learner has its loss apart from that of `compile`.
         losses = [self.model.loss, getattr(self.model, "base_loss", None)]
-        found = _losses_of(losses, self._cls)
+        found = [loss for loss in _losses_of(losses) if self._is_meant(loss)]
         # One within a function is not found, so that what is given must do.
         if self._given is None and len(found) == 1:
             self.loss = found[0]
         elif self._given is None or (found and self._given not in found):
             raise ValueError(
-                f"The model must be compiled with the {self._cls.__name__} of "
+                f"The model must be compiled with {self._expected}, that of "
                 f"the schedule. A loaded model has its own, which a schedule "
                 "without `loss` finds. Received: "
                 f"loss={self._given!r}, and a model with {found}"
             )
+        asked = self.params["epochs"]
+        if self.epochs is not None and asked > self.epochs:
+            raise ValueError(
+                f"`fit` trains up to epoch {asked}, later than the schedule's "
+                f"last one. Received: epochs={self.epochs}"
+            )
+        self.loss.is_moved = True
 
     def on_epoch_begin(self, epoch, logs=None):
         before = self.loss.hyper_values()
@@ -63,13 +98,23 @@ class LossSchedule(keras.callbacks.Callback):
             self.model.make_train_function(force=True)
             self.model.make_test_function(force=True)
 
+    @property
+    def _expected(self):
+        if self._cls is not None:
+            return f"a {self._cls.__name__}"
+        return "a loss that changes over a training, as ScheduledTaylorLoss"
 
-def _losses_of(loss, cls):
-    """Those of a class among a model's losses and their parts, a list."""
+    def _is_meant(self, loss):
+        if self._cls is not None:
+            return isinstance(loss, self._cls)
+        is_ours = isinstance(loss, ClassificationLoss)
+        return is_ours and bool(loss.moving_numbers(0, 1))
+
+
+def _losses_of(loss):
+    """All losses of this package in a model's losses and their parts."""
     found = []
     for part in keras.tree.flatten(loss):
-        if isinstance(part, cls):
-            found.append(part)
         if isinstance(part, ClassificationLoss):
-            found += _losses_of(list(part.parts.values()), cls)
+            found += [part, *_losses_of(list(part.parts.values()))]
     return found

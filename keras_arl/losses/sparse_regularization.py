@@ -6,9 +6,9 @@ from keras import ops
 from keras_arl.checks import check_number
 from keras_arl.checks import check_positive
 from keras_arl.checks import check_weight
-from keras_arl.losses.base import floats
-from keras_arl.losses.base import set_number
 from keras_arl.losses.composition import WrappedLoss
+from keras_arl.losses.numbers import floats
+from keras_arl.losses.numbers import set_number
 from keras_arl.losses.predictions import Logits
 from keras_arl.losses.schedule import LossSchedule
 

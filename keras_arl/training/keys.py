@@ -5,8 +5,10 @@ import json
 import weakref
 
 import keras
+import numpy as np
 
 from keras_arl.losses import ClassificationLoss
+from keras_arl.losses import LossSchedule
 
 
 def program_key(task, loss):
@@ -42,7 +44,7 @@ def task_key(task):
 
 def loss_key(loss):
     """What `program_key` has of a loss."""
-    if not _shares_programs(loss):
+    if not shares_programs(loss):
         return loss
     parts = loss.parts
     fed = {*loss.hyperparameters, *parts}
@@ -61,33 +63,63 @@ def own_copy(loss):
     Of losses that share a program it is a copy, whose numbers are variables
     that get the values of each.
     """
-    if not _shares_programs(loss):
+    if not shares_programs(loss):
         return loss
     own = type(loss).from_config(loss.get_config())
+    own.is_moved = True
     assign_loss(own, loss)
     return own
 
 
-def assign_loss(own, loss):
-    """Gives the program's own loss the numbers of another."""
+def assign_loss(own, loss, epoch=None, epochs=None):
+    """Gives the program's own loss the numbers of another.
+
+    Args:
+        own: What `own_copy` returned.
+        loss: The other one.
+        epoch: Number of an epoch, whose numbers it gets. Defaults to `None`:
+            the present ones.
+        epochs: Number of epochs of the training.
+    """
     if own is not loss:
         for variable, value in zip(
-            own.hyper_variables(), loss.hyper_values(), strict=True
+            own.hyper_variables(),
+            loss.hyper_values(epoch, epochs),
+            strict=True,
         ):
             variable.assign(value)
 
 
+def moves(loss):
+    """Whether numbers of a loss move over a training."""
+    return isinstance(loss, ClassificationLoss) and loss.moves
+
+
+def schedules_of(loss):
+    """The callbacks of `fit` that move the numbers of a loss, a list."""
+    return [LossSchedule()] if moves(loss) else []
+
+
 def loss_variables(own):
     """The variables of a program's own loss and of its parts, a list."""
-    if _shares_programs(own):
+    if shares_programs(own):
         return own.hyper_variables()
     return _present_variables(own)
 
 
-def loss_values(loss):
-    """What `loss_variables` are to be for a loss, a list of arrays."""
-    if _shares_programs(loss):
-        return loss.hyper_values()
+def loss_values(loss, epochs):
+    """What `loss_variables` are to be for a loss, a list of arrays.
+
+    Args:
+        loss: The loss.
+        epochs: Number of epochs of the training. If numbers of the loss move,
+            the first axis of each array is that of the epochs.
+    """
+    if shares_programs(loss):
+        if not loss.moves:
+            return loss.hyper_values()
+        by_epoch = [loss.hyper_values(e, epochs) for e in range(epochs)]
+        return [np.stack(values) for values in zip(*by_epoch, strict=True)]
     return [keras.ops.convert_to_numpy(v) for v in _present_variables(loss)]
 
 
@@ -101,13 +133,14 @@ def _present_variables(loss):
     return variables
 
 
-def _shares_programs(loss):
+def shares_programs(loss):
+    """Whether losses of its class that differ in numbers share a program."""
     # Whose configuration is known to be complete; that of another loss, such
     # as one of a subclass, need not tell one instance from the next.
     return (
         isinstance(loss, ClassificationLoss)
         and "hyperparameters" in vars(type(loss))
-        and all(map(_shares_programs, loss.parts.values()))
+        and all(map(shares_programs, loss.parts.values()))
     )
 
 

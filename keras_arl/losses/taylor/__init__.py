@@ -4,6 +4,14 @@ from keras_arl.losses.taylor.arl import ARL
 from keras_arl.losses.taylor.arl import arl_provenance
 from keras_arl.losses.taylor.files import load
 from keras_arl.losses.taylor.files import save
+from keras_arl.losses.taylor.scheduled import ScheduledTaylorLoss
 from keras_arl.losses.taylor.taylor_loss import TaylorLoss
 
-__all__ = ["ARL", "TaylorLoss", "arl_provenance", "load", "save"]
+__all__ = [
+    "ARL",
+    "ScheduledTaylorLoss",
+    "TaylorLoss",
+    "arl_provenance",
+    "load",
+    "save",
+]

@@ -4,10 +4,13 @@ import json
 import pathlib
 
 from keras_arl.losses.taylor import polynomial
+from keras_arl.losses.taylor.scheduled import ScheduledTaylorLoss
 from keras_arl.losses.taylor.taylor_loss import TaylorLoss
 
 _FORMAT = "keras_arl.TaylorLoss"
-_VERSION = 4
+_VERSION = 5
+# Written where nothing changes, for earlier versions of this package.
+_WITHOUT_CHANGES = 4
 # What files of earlier versions do not say: what their losses computed by.
 _BEFORE = {
     "shifted": False,
@@ -20,12 +23,13 @@ _BEFORE = {
 
 
 def save(loss, path, provenance=None):
-    """Writes a `TaylorLoss` to a JSON file that `load` reads back.
+    """Writes a Taylor loss to a JSON file that `load` reads back.
 
-    The file holds all that the loss computes by, but not its `name`.
+    The file holds all that the loss computes by, but neither its `name` nor, of
+    one that moves, at which time of a training it is.
 
     Args:
-        loss: A `TaylorLoss`.
+        loss: A `TaylorLoss` or `ScheduledTaylorLoss`.
         path: File to write.
         provenance: Optional dictionary that says how the loss was found.
 
@@ -44,15 +48,22 @@ def save(loss, path, provenance=None):
         raise ValueError(
             f"Loss files hold a `TaylorLoss`. Received: loss={loss!r}"
         )
+    moves = isinstance(loss, ScheduledTaylorLoss)
     content = {
         "format": _FORMAT,
-        "version": _VERSION,
+        "version": _VERSION if moves else _WITHOUT_CHANGES,
         "order": loss.order,
         "class_aware": loss.class_aware,
         "center": list(loss.center),
         "coefficients": list(loss.coefficients),
+        **({"changes": list(loss.changes)} if moves else {}),
         "settings": {name: getattr(loss, name) for name in _BEFORE},
         "exponents": [list(pair) for pair in loss.exponents],
+        **(
+            {"change_exponents": [list(e) for e in loss.change_exponents]}
+            if moves
+            else {}
+        ),
         "expression": loss.expression(),
         "provenance": provenance or {},
     }
@@ -68,9 +79,9 @@ def load(path, **kwargs):
             the place of the file's.
 
     Returns:
-        A `TaylorLoss`. One that an earlier version of the package wrote has
-        the values that it had there: it is not shifted to cost 0 for a certain
-        right prediction.
+        A `TaylorLoss` or a `ScheduledTaylorLoss`. One that an earlier version
+        of the package wrote has the values that it had there: it is not shifted
+        to cost 0 for a certain right prediction.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -84,8 +95,13 @@ def load(path, **kwargs):
     True
     """
     content = read(path)
-    return TaylorLoss(
+    cls, changes = TaylorLoss, {}
+    if "changes" in content:
+        cls = ScheduledTaylorLoss
+        changes = {"changes": content["changes"]}
+    return cls(
         content["coefficients"],
+        **changes,
         center=content["center"],
         order=content["order"],
         class_aware=content["class_aware"],
@@ -117,7 +133,7 @@ def read(path):
             "fewer than ten classes; set its version to 3 to use its "
             "coefficients as they are read now"
         )
-    if content["version"] < _VERSION:
+    if content["version"] < _WITHOUT_CHANGES:
         content["settings"] = dict(_BEFORE)
     missing = {
         "order",
@@ -138,6 +154,8 @@ def read(path):
         polynomial.check_order(content["order"])
         polynomial.check_coefficients(content["coefficients"], content["order"])
         polynomial.check_center(content["center"])
+        if "changes" in content:
+            polynomial.check_changes(content["changes"], content["order"])
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     for name in ("class_aware", "shifted", "from_logits"):

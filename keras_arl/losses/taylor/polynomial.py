@@ -15,6 +15,8 @@ import numpy as np
 
 MAX_ORDER = 6
 FEWEST_CLASSES = 10
+# Of a training, in which its share that is done is 0.5.
+MIDDLE = 0.5
 # Of a pull, in units of the largest coefficient.
 _ROUNDING = 1e-9
 
@@ -23,6 +25,19 @@ def exponents(order):
     """Pairs (i, j) in the order of the coefficients: i ascending, then j."""
     check_order(order)
     return [(i, j) for i in range(1, order + 1) for j in range(order - i + 1)]
+
+
+def change_exponents(order):
+    """Triples (i, j, k) of the terms that change over a training.
+
+    In the order of the changes: k ascending from 1, then i, then j.
+    """
+    check_order(order)
+    return [
+        (i, j, k)
+        for k in range(1, order)
+        for i, j in (exponents(order - k) if order > k else ())
+    ]
 
 
 def num_coefficients(order):
@@ -51,6 +66,12 @@ def check_coefficients(coefficients, order, dtype="float32"):
     return _finite_vector(
         "coefficients", coefficients, num_coefficients(order), dtype
     )
+
+
+def check_changes(changes, order, dtype="float32"):
+    """Returns the changes as a tuple of floats, or raises."""
+    length = len(change_exponents(order))
+    return _finite_vector("changes", changes, length, dtype)
 
 
 def check_center(center, dtype="float32"):
@@ -110,6 +131,34 @@ def horner(coefficients, x):
     return total
 
 
+def change_matrix(order):
+    """Which coefficients a term that changes is added to.
+
+    Returns:
+        An array of 0 and 1, a row for each coefficient and a column for each
+        change.
+    """
+    pairs = exponents(order)
+    matrix = np.zeros((len(pairs), len(change_exponents(order))))
+    for column, (i, j, _) in enumerate(change_exponents(order)):
+        matrix[pairs.index((i, j)), column] = 1
+    return matrix
+
+
+def coefficients_at(coefficients, changes, order, progress):
+    """The coefficients at a time of the training, an array.
+
+    Args:
+        coefficients: Those at its middle.
+        changes: In the order of `change_exponents`.
+        order: Order of the polynomial.
+        progress: Share of the training that is done.
+    """
+    time = progress - MIDDLE
+    powers = [time**k for _, _, k in change_exponents(order)]
+    return coefficients + change_matrix(order) @ (changes * np.array(powers))
+
+
 def univariate(coefficients, center, order, label):
     """Polynomial in p that one class contributes when its label is fixed.
 
@@ -159,9 +208,18 @@ def steepest_pull(coefficients, center, order, class_aware=False):
 
 
 def expression(
-    coefficients, center, order, style="text", class_aware=False, shifted=False
+    coefficients,
+    center,
+    order,
+    style="text",
+    class_aware=False,
+    shifted=False,
+    changes=(),
 ):
-    """The polynomial as readable text or as LaTeX. See `TaylorLoss`."""
+    """The polynomial as readable text or as LaTeX. See `TaylorLoss`.
+
+    With `changes` it is that of a `ScheduledTaylorLoss`.
+    """
     if style not in ("text", "latex"):
         raise ValueError(
             f"`style` must be 'text' or 'latex'. Received: style={style!r}"
@@ -169,8 +227,14 @@ def expression(
     latex = style == "latex"
     p = _shifted("u_c" if class_aware else "p_c", center[0], latex)
     y = _shifted("y_c", center[1], latex)
+    t = _shifted("t", MIDDLE, latex)
+    triples = [(i, j, 0) for i, j in exponents(order)]
+    thetas = [*coefficients]
+    if len(changes):
+        triples = [*triples, *change_exponents(order)]
+        thetas = [*thetas, *changes]
     terms = []
-    for theta, (i, j) in zip(coefficients, exponents(order), strict=True):
+    for theta, (i, j, k) in zip(thetas, triples, strict=True):
         if theta == 0:
             continue
         sign = "-" if theta < 0 else "+"
@@ -178,6 +242,8 @@ def expression(
         factors.append(_power(p, i, latex))
         if j:
             factors.append(_power(y, j, latex))
+        if k:
+            factors.append(_power(t, k, latex))
         terms.append((sign, (r"\," if latex else " ").join(factors)))
     if not terms:
         body = "0"
@@ -206,6 +272,9 @@ def expression(
             "w_c = y_c + (1 - y_c) / (K - 1)",
             f"K = max(C, {FEWEST_CLASSES})",
         ]
+    if len(changes):
+        share = "share of the training that is done"
+        parts.append(rf"t = \text{{{share}}}" if latex else f"t = {share}")
     if shifted:
         parts.append(r"L = 0 \text{ at } p = y" if latex else "L = 0 at p = y")
     return (r", \quad " if latex else ", ").join(parts)

@@ -4,8 +4,8 @@ import keras
 from keras import ops
 
 from keras_arl.losses.base import ClassificationLoss
-from keras_arl.losses.base import set_number
-from keras_arl.losses.base import warn_if_constant_of_a_trace
+from keras_arl.losses.numbers import set_number
+from keras_arl.losses.numbers import warn_if_constant_of_a_trace
 from keras_arl.losses.predictions import Logits
 from keras_arl.losses.predictions import take_labelled
 from keras_arl.losses.taylor import polynomial
@@ -290,8 +290,11 @@ class TaylorLoss(ClassificationLoss):
         other, target = ops.unstack(both)
         return other, target
 
+    def _present_coefficients(self):
+        return self._numbers("coefficients")
+
     def _coefficient_matrix(self):
-        values = self._numbers("coefficients")
+        values = self._present_coefficients()
         padded = ops.concatenate([values, ops.zeros((1,), dtype=self.dtype)])
         return ops.take(padded, self._indices, axis=0)
 

@@ -36,7 +36,11 @@ class FitProgram:
         keys.assign_loss(self._loss, loss)
         prepared.start.assign_to(self._model)
         return fitting.fit(
-            self._model, prepared.fit_data, task.epochs, last_epochs
+            self._model,
+            prepared.fit_data,
+            task.epochs,
+            last_epochs,
+            keys.schedules_of(self._loss),
         )
 
 

@@ -55,7 +55,7 @@ class JaxProgram:
         """Trains with a loss; returns the clean accuracy after each epoch."""
         state = self._alone.initial_state(prepared.start)
         data = _data(prepared)
-        numbers = keys.loss_values(loss)
+        numbers = keys.loss_values(loss, task.epochs)
         if self._step_by_step is None:
             self._step_by_step = self._alone.has_convolutions(
                 state, numbers, data
@@ -85,7 +85,10 @@ class JaxProgram:
             NotCompiledError: If the trainings differ in nothing.
             TimeoutError: If the compilation takes too long.
         """
-        numbers = [list(map(keys.loss_values, each)) for each in losses]
+        epochs = tasks[0][0].epochs
+        numbers = [
+            [keys.loss_values(loss, epochs) for loss in each] for each in losses
+        ]
         if not numbers[0][0]:
             # Losses without numbers are one.
             numbers = [each[:1] for each in numbers]
@@ -105,7 +108,6 @@ class JaxProgram:
         ]
         with self._precision():
             results = self._vectorized.run(pairs, numbers, last_epochs)
-        epochs = tasks[0][0].epochs
         outcomes = [[_outcome(row, epochs) for row in each] for each in results]
         return [
             found * len(each) if len(found) < len(each) else found

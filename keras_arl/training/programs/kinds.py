@@ -5,6 +5,8 @@ import functools
 import keras
 
 from keras_arl.training.keys import can_be_key
+from keras_arl.training.keys import moves
+from keras_arl.training.keys import shares_programs
 from keras_arl.training.plain import PlainProgram
 
 
@@ -20,7 +22,8 @@ def program_kinds(task, loss, jit_compile, **jax_settings):
     Returns:
         A list of functions of a task and a loss.
     """
-    if not can_be_key(loss):
+    # Numbers that are not fed cannot be moved within a program.
+    if not can_be_key(loss) or (moves(loss) and not shares_programs(loss)):
         return [PlainProgram]
     backend = keras.config.backend()
     if backend == "tensorflow":

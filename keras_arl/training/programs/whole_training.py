@@ -50,6 +50,7 @@ class WholeTraining:
     def __init__(self, task, loss, as_products):
         self._batch_size = task.batch_size
         self._loss = keys.own_copy(loss)
+        self._moves = keys.moves(loss)
         rewrite = functools.partial(
             as_matrix_products, batch_size=task.batch_size
         )
@@ -94,28 +95,32 @@ class WholeTraining:
         (x, y), validation, orders = data
         epochs, num_examples = orders.shape
 
-        def step(state, indices):
-            state, loss = self._train_step(state, numbers, x, y, indices)
+        def step(now, state, indices):
+            state, loss = self._train_step(state, now, x, y, indices)
             return state, loss * len(indices)
 
-        def evaluation_step(state, indices):
-            return self._evaluate_batch(
-                state, numbers, *_take(validation, indices)
-            )
+        def evaluation_step(now, state, indices):
+            return self._evaluate_batch(state, now, *_take(validation, indices))
 
-        def evaluate(state):
+        def evaluate(now, state):
             order = jnp.arange(len(validation[1]))
             state, sums = _over_batches(
-                evaluation_step, state, order, batches.EVALUATION_BATCH
+                functools.partial(evaluation_step, now),
+                state,
+                order,
+                batches.EVALUATION_BATCH,
             )
             return state, jnp.sum(sums, axis=0) / len(order)
 
         def epoch(state, inputs):
             number, order = inputs
-            state, losses = _over_batches(step, state, order, self._batch_size)
+            now = self._numbers_in(number, numbers)
+            state, losses = _over_batches(
+                functools.partial(step, now), state, order, self._batch_size
+            )
             state, measured = lax.cond(
                 number >= epochs - last_epochs,
-                evaluate,
+                functools.partial(evaluate, now),
                 lambda state: (state, jnp.zeros(2)),
                 state,
             )
@@ -131,9 +136,9 @@ class WholeTraining:
         epochs, num_examples = orders.shape
         losses, measured = [], []
         for number, order in enumerate(np.asarray(orders)):
-            total = 0.0
+            total, now = 0.0, self._numbers_in(number, numbers)
             for indices in _split(order, self._batch_size):
-                state, loss = self._step(state, numbers, x, y, indices)
+                state, loss = self._step(state, now, x, y, indices)
                 total += loss * len(indices)
             losses.append(total / num_examples)
             if number < epochs - last_epochs:
@@ -141,12 +146,16 @@ class WholeTraining:
             order, sums = np.arange(len(validation[1])), []
             for chosen in _split(order, batches.EVALUATION_BATCH):
                 state, values = self._evaluate(
-                    state, numbers, *_take(validation, chosen)
+                    state, now, *_take(validation, chosen)
                 )
                 sums.append(values)
             measured.append(np.sum(sums, axis=0) / len(order))
         val_losses, accuracies = zip(*measured, strict=True)
         return losses, val_losses, accuracies
+
+    def _numbers_in(self, epoch, numbers):
+        """The numbers of a loss in an epoch."""
+        return [each[epoch] for each in numbers] if self._moves else numbers
 
     def _train_step(self, state, numbers, x, y, indices):
         trainable, non_trainable, optimizer_values = state
@@ -205,7 +214,8 @@ class WholeTraining:
         """Whether a step has convolutions that are no matrix products."""
         (x, y), _, orders = data
         indices = orders[0][: self._batch_size]
-        step = jax.make_jaxpr(self._train_step)(state, numbers, x, y, indices)
+        now = self._numbers_in(0, numbers)
+        step = jax.make_jaxpr(self._train_step)(state, now, x, y, indices)
         return "conv_general_dilated" in str(step)
 
 

@@ -46,6 +46,7 @@ class XlaProgram:
         on_cpu = not tf.config.list_logical_devices("GPU")
         self._batch_size = task.batch_size
         self._loss = keys.own_copy(loss)
+        self._moves = keys.moves(loss)
         rewrite = functools.partial(
             as_matrix_products, batch_size=task.batch_size
         )
@@ -67,12 +68,14 @@ class XlaProgram:
 
     def run(self, task, prepared, loss, last_epochs):
         """Trains with a loss; returns the clean accuracy after each epoch."""
-        epochs = task.epochs
-        keys.assign_loss(self._loss, loss)
+        epochs, of_loss = task.epochs, loss
+        keys.assign_loss(self._loss, of_loss)
         prepared.start.assign_to(self._model)
         data = prepared.arrays(tf.convert_to_tensor)
         losses, val_losses, accuracies = [], [], []
         for epoch in range(epochs):
+            if self._moves:
+                keys.assign_loss(self._loss, of_loss, epoch, epochs)
             loss = self._train(*data.train, data.orders[epoch])
             losses.append(float(loss))
             fitting.check_finite("loss", losses, epochs)

@@ -1,0 +1,147 @@
+"""Taylor polynomials whose coefficients move over a training."""
+
+import warnings
+
+import keras
+from keras import ops
+
+from keras_arl.checks import check_fraction
+from keras_arl.losses.taylor import polynomial
+from keras_arl.losses.taylor.taylor_loss import TaylorLoss
+
+
+@keras.saving.register_keras_serializable(package="keras_arl")
+class ScheduledTaylorLoss(TaylorLoss):
+    """Taylor polynomial of prediction, label and the progress of a training.
+
+    A loss that is the same from the first epoch to the last one is a compromise
+    between learning fast and not memorising wrong labels. This one moves from
+    one to the other: with t the share of the training that is done,
+
+    ```
+    L = sum over c of sum over i >= 1, i + j + k <= order of
+        theta_ijk * (p_c - a)^i * (y_c - b)^j * (t - 0.5)^k
+    ```
+
+    or with u = p^q and the weights of a `class_aware` `TaylorLoss`. The terms
+    with k = 0 are the `coefficients`, those at the middle of the training; the
+    others are the `changes`. At each t it is a `TaylorLoss`, `at(t)`.
+
+    The callback `LossSchedule` moves t: in epoch e of E, counted from 0, it is
+    (e + 0.5) / E. Without the callback the loss warns once, and stays the one
+    of the middle. A
+    `keras_arl.training.Trainer`, a search and `keras_arl.evaluation.compare`
+    move t by themselves.
+
+    Args:
+        coefficients: The theta_ij0 in the order of `exponents`.
+        changes: The other theta_ijk in the order of `change_exponents`, as
+            `(order - 1) * order * (order + 1) / 6` finite numbers: 10 of order
+            4.
+        center: The pair (a, b). Defaults to `(0.0, 0.0)`.
+        order: Highest total exponent, 2 to 6. Defaults to `4`.
+        class_aware: As in `TaylorLoss`. Defaults to `False`.
+        progress: The t at which it is, in [0, 1]. Defaults to `0.5`.
+        **kwargs: `shifted`, see `TaylorLoss`; `from_logits`, `ignore_class`,
+            `reduction` and others, see `ClassificationLoss`.
+
+    Raises:
+        ValueError: As `TaylorLoss`; also if the number of changes does not fit
+            the order, or one is not finite.
+
+    Example:
+
+    >>> # -(1 + t - 0.5) times the labelled class's probability.
+    >>> loss = keras_arl.losses.ScheduledTaylorLoss(
+    ...     [0, -1, 0, 0, 0, 0], [0, -1, 0, 0], order=3
+    ... )
+    >>> loss.change_exponents
+    [(1, 0, 1), (1, 1, 1), (2, 0, 1), (1, 0, 2)]
+    >>> loss.at(1.0).coefficients
+    (0.0, -1.5, 0.0, 0.0, 0.0, 0.0)
+    """
+
+    hyperparameters = ("coefficients", "center", "changes", "progress")
+
+    def __init__(
+        self,
+        coefficients,
+        changes,
+        center=(0.0, 0.0),
+        order=4,
+        class_aware=False,
+        progress=polynomial.MIDDLE,
+        **kwargs,
+    ):
+        polynomial.check_order(order, smallest=2)
+        super().__init__(coefficients, center, order, class_aware, **kwargs)
+        self._make_first_variable(
+            "changes", polynomial.check_changes(changes, order, self.dtype)
+        )
+        self._make_first_variable(
+            "progress", check_fraction("progress", progress)
+        )
+        # Whether something moves the loss, or nothing should.
+        self.is_moved = progress != polynomial.MIDDLE
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        if not self.is_moved:
+            self.is_moved = True
+            warnings.warn(
+                "This loss changes over a training, and nothing moves it: it "
+                "stays the one of the training's middle. Train with "
+                "`callbacks=[keras_arl.losses.LossSchedule()]`.",
+                stacklevel=2,
+            )
+        return super().__call__(y_true, y_pred, sample_weight)
+
+    @property
+    def change_exponents(self):
+        """Triples (i, j, k) in the order of the changes."""
+        return polynomial.change_exponents(self.order)
+
+    def moving_numbers(self, epoch, epochs):
+        return {"progress": (epoch + 0.5) / epochs}
+
+    def at(self, progress):
+        """The loss at one time of the training.
+
+        Args:
+            progress: Share of the training that is done, in [0, 1].
+
+        Returns:
+            A `TaylorLoss`.
+        """
+        check_fraction("progress", progress)
+        config = self.get_config()
+        for name in ("changes", "progress"):
+            del config[name]
+        config["coefficients"] = polynomial.coefficients_at(
+            self.coefficients, self.changes, self.order, progress
+        ).tolist()
+        return TaylorLoss.from_config(config)
+
+    def expression(self, style="text"):
+        """The polynomial in readable form; see `TaylorLoss.expression`."""
+        return polynomial.expression(
+            self.coefficients,
+            self.center,
+            self.order,
+            style,
+            self.class_aware,
+            self.shifted,
+            self.changes,
+        )
+
+    def _present_coefficients(self):
+        time = self._numbers("progress") - polynomial.MIDDLE
+        powers = [time]
+        for _ in range(self.order - 2):
+            powers.append(powers[-1] * time)
+        powers = ops.stack([powers[k - 1] for _, _, k in self.change_exponents])
+        matrix = ops.convert_to_tensor(
+            polynomial.change_matrix(self.order), dtype=self.dtype
+        )
+        # Not a matrix product, which accelerators round to fewer digits.
+        moved = ops.sum(matrix * (self._numbers("changes") * powers), axis=-1)
+        return super()._present_coefficients() + moved
