@@ -47,6 +47,12 @@ _BROAD = flags.DEFINE_bool(
     "tables, 2 to 100 classes, unbalanced classes, many kinds of noise. Needs "
     "mnist and trec of TFDS, and hours.",
 )
+_DIVERSE = flags.DEFINE_bool(
+    "diverse",
+    False,
+    "As --broad, with other tasks: plain networks, noise that mistakes one "
+    "class for another, small unbalanced text and tables.",
+)
 _GENERATIONS = flags.DEFINE_integer(
     "generations", 4, "Generations of CMA-ES.", lower_bound=1
 )
@@ -60,6 +66,13 @@ _TASKS = flags.DEFINE_integer(
     "that is more than a demonstration.",
     lower_bound=1,
 )
+_SPACE = flags.DEFINE_enum(
+    "space",
+    "taylor",
+    ["taylor", "scheduled"],
+    "What is searched: a polynomial of prediction and label, or one that moves "
+    "over a training, too.",
+)
 _ORDER = flags.DEFINE_integer(
     "order", 4, "Order of the polynomial.", lower_bound=2, upper_bound=6
 )
@@ -69,19 +82,25 @@ _CLASS_AWARE = flags.DEFINE_bool(
     "Search polynomials of a power of the prediction that is 1/2 where the "
     "prediction is uniform, for any number of classes.",
 )
-_START = flags.DEFINE_enum(
+_START = flags.DEFINE_string(
     "start",
     "linear",
-    ["ce", "linear"],
-    "Where the search starts: ce, cross-entropy's Taylor polynomial, or "
-    "linear, minus twice the labelled class's prediction.",
+    "Where the search starts: ce, cross-entropy's Taylor polynomial; linear, "
+    "minus twice the labelled class's prediction; arl, the loss that ships; or "
+    "a loss file that a search wrote.",
 )
 _SIGMA0 = flags.DEFINE_float("sigma0", 0.3, "Initial step size of CMA-ES.")
 _FITNESS = flags.DEFINE_enum(
     "fitness",
     "mean",
-    ["mean", "rank"],
-    "What candidates are compared by: mean accuracy, or mean rank.",
+    ["mean", "rank", "regret"],
+    "What candidates are compared by: mean accuracy, mean rank, or the regret "
+    "beside the best of the --panel, of which the worst tasks count double.",
+)
+_PANEL = flags.DEFINE_list(
+    "panel",
+    ["sce", "gce", "nce+agce"],
+    "With --fitness=regret, losses that each task is trained on with, too.",
 )
 _FINALISTS = flags.DEFINE_integer(
     "finalists",
@@ -181,8 +200,10 @@ def check_flags():
         program.fail("--plain compiles nothing; leave out --jit_compile")
     if _PROCESSES.value and _SCHEDULER.value:
         program.fail("take either --processes or --scheduler")
-    if _BROAD.value and (_DATASETS.present or _ARCHITECTURES.present):
-        program.fail("--broad has its own datasets and networks")
+    if _BROAD.value and _DIVERSE.value:
+        program.fail("take either --broad or --diverse")
+    if has_many_spaces() and (_DATASETS.present or _ARCHITECTURES.present):
+        program.fail("--broad and --diverse have datasets and networks of own")
     if not any(_DATASETS.value):
         program.fail("--datasets must name at least one dataset")
     for flag in (_DIRECTORY, _OUTPUT):
@@ -214,12 +235,13 @@ def run(command):
     )
     report = report_configs(tasks)
     check_tasks(tasks, report)
+    space = search_space()
     oracle = keras_arl.search.CMAESOracle(
-        order=_ORDER.value,
-        class_aware=_CLASS_AWARE.value,
-        x0=_START.value,
+        space=space,
+        x0=starting_point(space),
         sigma0=_SIGMA0.value,
         fitness=_FITNESS.value,
+        panel=_PANEL.value if _FITNESS.value == "regret" else (),
         finalists=_FINALISTS.value,
         generations=_GENERATIONS.value,
         popsize=_POPSIZE.value,
@@ -261,7 +283,7 @@ def run(command):
     print("Last-epoch clean accuracy on tasks that the search has not seen:")
     rows = keras_arl.evaluation.compare(losses, report, trainer)
     keras_arl.evaluation.write_csv(rows, output / "comparison.csv")
-    if _BROAD.value:
+    if has_many_spaces():
         summary = keras_arl.evaluation.summarise(rows, by=("dataset",))
         runs = f"{len(report)} fresh tasks in all"
     else:
@@ -298,12 +320,36 @@ def executor():
         yield client
 
 
+def search_space():
+    from keras_arl import search
+
+    spaces = {
+        "taylor": search.TaylorSpace,
+        "scheduled": search.ScheduledTaylorSpace,
+    }
+    return spaces[_SPACE.value](_ORDER.value, _CLASS_AWARE.value)
+
+
+def starting_point(space):
+    """What `CMAESOracle` takes: a name, or the numbers of a loss file."""
+    from keras_arl import losses
+
+    if not _START.value.endswith(".json"):
+        return _START.value
+    try:
+        return space.numbers_of(losses.load(_START.value))
+    except (OSError, ValueError) as error:
+        program.fail(f"--start={_START.value}: {error}")
+
+
 def task_space():
     from keras_arl import datasets
     from keras_arl import tasks
 
     if _BROAD.value:
         return tasks.broad_spaces()
+    if _DIVERSE.value:
+        return tasks.diverse_spaces()
     names = tuple(_DATASETS.value)
     all_images = all(
         datasets.load_dataset(name).pool_inputs.ndim == 4 for name in names
@@ -319,10 +365,14 @@ def task_space():
     )
 
 
+def has_many_spaces():
+    return _BROAD.value or _DIVERSE.value
+
+
 def report_configs(family):
     from keras_arl import evaluation
 
-    if _BROAD.value:
+    if has_many_spaces():
         count = _TASKS_PER_RUN * _RUNS.value
         return evaluation.fresh_configs(family, count, _SEED.value)
     return evaluation.report_configs(family.space, _RUNS.value, _SEED.value)
@@ -332,7 +382,7 @@ def check_tasks(family, report):
     """Builds tasks of each dataset, so that a wrong one fails at once."""
     from keras_arl import tasks
 
-    spaces = family.space if _BROAD.value else (family.space,)
+    spaces = family.space if has_many_spaces() else (family.space,)
     for space in spaces:
         for name in space.datasets:
             only = dataclasses.replace(space, datasets=(name,))

@@ -102,8 +102,7 @@ def loss_tuner(family, trials, popsize, tasks, jit_compile, vectorize):
         ends = [time.perf_counter()]
         oracle = TimedOracle(
             ends,
-            order=shared.ORDER,
-            class_aware=False,
+            space=keras_arl.search.TaylorSpace(shared.ORDER, class_aware=False),
             generations=generations,
             popsize=popsize,
             tasks_per_generation=tasks,

@@ -12,8 +12,10 @@ from keras_arl.noise.transition import FASHION_MNIST_MAPPING
 from keras_arl.noise.transition import MNIST_MAPPING
 from keras_arl.noise.transition import asymmetric
 from keras_arl.noise.transition import check_transition
+from keras_arl.noise.transition import class_dependent
 from keras_arl.noise.transition import pair_flip
 from keras_arl.noise.transition import symmetric
+from keras_arl.noise.weak_classifier import weak_classifier_labels
 
 __all__ = [
     "CIFAR10_MAPPING",
@@ -22,12 +24,14 @@ __all__ = [
     "NoiseReport",
     "asymmetric",
     "check_transition",
+    "class_dependent",
     "corrupt_labels",
     "estimate_transition",
     "instance_dependent_labels",
     "measure_noise",
     "pair_flip",
     "symmetric",
+    "weak_classifier_labels",
     "with_instance_dependent_labels",
     "with_noisy_labels",
 ]

@@ -10,6 +10,10 @@ import numpy as np
 
 from keras_arl.checks import check_num_classes
 from keras_arl.checks import check_number
+from keras_arl.noise.streams import generator
+
+# Keeps the stream apart from others of the same seed.
+_CLASS_DEPENDENT = 0x636C6173
 
 # Published class-dependent mappings {true class: wrong class}.
 # 7 -> 1, 2 -> 7, 5 <-> 6, 3 -> 8: Patrini et al., CVPR 2017; Ma et al., 2020.
@@ -80,6 +84,47 @@ def pair_flip(rate, num_classes):
     check_num_classes(num_classes)
     mapping = {i: (i + 1) % num_classes for i in range(num_classes)}
     return asymmetric(rate, mapping, num_classes)
+
+
+def class_dependent(rate, num_classes, seed):
+    """Class-dependent noise: each class is mistaken in a way of its own.
+
+    The wrong labels of a class are shared among the other classes by numbers
+    drawn at random (a Dirichlet distribution of concentration 0.5: few classes
+    get most of them), and classes are wrong with rates of their own, drawn
+    evenly from 0 to twice `rate`.
+
+    Args:
+        rate: Probability that a label is wrong, the mean over the classes, in
+            [0, 0.5).
+        num_classes: Number of classes C, at least 2.
+        seed: Non-negative integer.
+
+    Returns:
+        A float64 array of shape `(C, C)`.
+
+    Raises:
+        ValueError: If an argument is out of range.
+
+    Example:
+
+    >>> T = keras_arl.noise.class_dependent(0.3, num_classes=4, seed=0)
+    >>> round(float(1 - T.diagonal().mean()), 2)
+    0.3
+    """
+    check_rate(rate)
+    check_num_classes(num_classes)
+    if rate >= 0.5:
+        raise ValueError(f"`rate` must be below 0.5. Received: rate={rate!r}")
+    rng = generator(seed, _CLASS_DEPENDENT)
+    # Evenly spread, in a random order, so that their mean is the rate.
+    rates = 2 * rate * (np.arange(num_classes) + 0.5) / num_classes
+    rates = rng.permutation(rates)
+    matrix = np.zeros((num_classes, num_classes))
+    for true in range(num_classes):
+        shares = rng.dirichlet(np.full(num_classes - 1, 0.5))
+        matrix[true] = np.insert(rates[true] * shares, true, 1 - rates[true])
+    return matrix
 
 
 def asymmetric(rate, mapping, num_classes):

@@ -5,13 +5,21 @@ from keras_arl.search.optuna_study import to_optuna
 from keras_arl.search.oracle import CMAESOracle
 from keras_arl.search.pictures import plot_coefficients
 from keras_arl.search.pictures import plot_fitness
+from keras_arl.search.space import NumbersSpace
+from keras_arl.search.space import ScheduledTaylorSpace
+from keras_arl.search.space import SearchSpace
+from keras_arl.search.space import TaylorSpace
 from keras_arl.search.tensorboard import TensorBoard
 from keras_arl.search.tuner import LossTuner
 
 __all__ = [
     "CMAESOracle",
     "LossTuner",
+    "NumbersSpace",
+    "ScheduledTaylorSpace",
     "SearchCallback",
+    "SearchSpace",
+    "TaylorSpace",
     "TensorBoard",
     "plot_coefficients",
     "plot_fitness",

@@ -12,7 +12,7 @@ def candidates_of(rows, space, sizes):
 
     Args:
         rows: What `LossTuner.results` returns.
-        space: The `TaylorSpace` of the search.
+        space: The `SearchSpace` of the search.
         sizes: Number of tasks of a candidate, a dictionary by phase.
     """
     groups = {}

@@ -24,9 +24,10 @@ class CMAES:
         sigma0: Initial step size.
         popsize: Population size.
         seed: Non-negative integer.
+        step_sizes: Factor of `sigma0` for each number. Defaults to `None`: 1.
     """
 
-    def __init__(self, x0, sigma0, popsize, seed):
+    def __init__(self, x0, sigma0, popsize, seed, step_sizes=None):
         rng = np.random.default_rng(seed)
         self._strategy = cma.CMAEvolutionStrategy(
             list(x0),
@@ -37,6 +38,7 @@ class CMAES:
                 "seed": np.nan,
                 "verbose": -9,
                 "verb_log": 0,
+                **({} if step_sizes is None else {"CMA_stds": step_sizes}),
                 **_NO_FITNESS_TESTS,
             },
         )

@@ -12,6 +12,8 @@ import numpy as np
 from keras_arl.analysis import is_trainable
 from keras_arl.backend import on_host
 from keras_arl.losses import CrossEntropy
+from keras_arl.losses import ScheduledTaylorLoss
+from keras_arl.losses import get
 from keras_arl.search import time_limit
 from keras_arl.search.job import Result
 from keras_arl.tasks.checking import TaskError
@@ -53,7 +55,7 @@ class Evaluator(Kept):
 
     Args:
         tasks: Function from a seed to a `keras_arl.tasks.Task`.
-        space: A `TaylorSpace`.
+        space: A `SearchSpace`.
         trainer: A `keras_arl.training.Trainer` or `PlainTrainer`.
         last_epochs: Number of last epochs whose accuracies are averaged.
         trial_timeout: Seconds that a trial may take, or `None`.
@@ -169,6 +171,8 @@ class Evaluator(Kept):
     def _loss(self, vector, from_logits):
         if vector is None:
             return CrossEntropy(from_logits=from_logits)
+        if isinstance(vector, str):
+            return get(vector, from_logits=from_logits)
         return self._space.to_loss(vector, from_logits=from_logits)
 
     def _task_of(self, seed):
@@ -199,6 +203,8 @@ class Evaluator(Kept):
 
 
 def _teaches(loss, num_classes):
+    if isinstance(loss, ScheduledTaylorLoss):
+        loss = loss.at(0.0)
     return isinstance(loss, CrossEntropy) or is_trainable(loss, num_classes)
 
 

@@ -9,14 +9,14 @@ class Job:
 
     Args:
         task_seeds: The seed of each one's task.
-        candidates: A tuple of vectors, each of which is a candidate loss, or
-            `None` for cross-entropy, the baseline.
+        candidates: A tuple of vectors, each of which is a candidate loss,
+            `None` for cross-entropy, the baseline, or names of other losses.
         positions: Position of each training in the generation.
         num_lost: How often a worker was lost with the job.
     """
 
     task_seeds: tuple[int, ...]
-    candidates: tuple[tuple[float, ...] | None, ...]
+    candidates: tuple[tuple[float, ...] | str | None, ...]
     positions: tuple[int, ...]
     num_lost: int = 0
 

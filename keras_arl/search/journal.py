@@ -3,7 +3,8 @@
 Both files are text for people to read. `search.json` holds the settings.
 `results.jsonl` holds, for each generation, a line of its candidates and task
 seeds and then a line for each result, as they came; one without the number of a
-trial is of the baseline, cross-entropy on the task. The file and each line end
+trial is of the baseline, cross-entropy on the task, and one with a number below
+0 of a loss of the panel. The file and each line end
 with a checksum, and are on the disk before the search goes on.
 """
 
@@ -16,7 +17,7 @@ from keras_arl.search.job import Result
 
 SETTINGS_FILE = "search.json"
 RESULTS_FILE = "results.jsonl"
-VERSION = 8
+VERSION = 9
 _FIELDS = {
     "trial": (int, type(None)),
     "task_seed": int,
@@ -142,7 +143,7 @@ class Journal:
         for head in lines:
             generation = schedule.ask()
             self._check_head(head, generation)
-            size = generation.size + has_baseline * len(generation.task_seeds)
+            size = generation.size + has_baseline * len(generation.rivals)
             of_results = list(itertools.islice(lines, size))
             self._begun, self._head = _key(generation), self._end
             self._end += sum(len(line) + 1 for line in (head, *of_results))
@@ -162,7 +163,7 @@ class Journal:
         # By the numbers of trial and task: no line fits another generation.
         positions = {
             tuple(_place(generation, position).values()): position
-            for position in range(generation.baselines.start, generation.size)
+            for position in range(generation.rivals.start, generation.size)
         }
         for line in lines:
             fields = durable.parse_sealed(line, self._results)
@@ -181,8 +182,12 @@ def _key(generation):
 
 
 def _place(generation, position):
+    trial = generation.first_trial + position
+    if position < 0:
+        number = position // len(generation.task_seeds)
+        trial = None if position in generation.baselines else number
     return {
-        "trial": None if position < 0 else generation.first_trial + position,
+        "trial": trial,
         "task_seed": generation.task_seeds[
             position % len(generation.task_seeds)
         ],

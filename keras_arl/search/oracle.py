@@ -4,18 +4,23 @@ import keras_tuner
 import numpy as np
 
 from keras_arl import checks
-from keras_arl.losses.taylor import polynomial
+from keras_arl import losses
 from keras_arl.search.identity import check_same_settings
 from keras_arl.search.journal import Journal
 from keras_arl.search.schedule import FITNESSES
 from keras_arl.search.schedule import NoFitnessError
 from keras_arl.search.schedule import Schedule
+from keras_arl.search.space import SearchSpace
 from keras_arl.search.space import TaylorSpace
 from keras_arl.search.trial_oracle import TrialOracle
 
 
 class CMAESOracle(TrialOracle):
-    """Searches the coefficients and the centre of a `TaylorLoss` by CMA-ES.
+    """Searches a loss by CMA-ES: by default the numbers of a `TaylorLoss`.
+
+    What is searched is a `space`: the coefficients and the centre of a Taylor
+    polynomial (`TaylorSpace`), of one that moves over a training
+    (`ScheduledTaylorSpace`), or numbers of a known loss (`NumbersSpace`).
 
     pycma's `CMAEvolutionStrategy` proposes generations of `popsize`
     candidates; every candidate meets the same `tasks_per_generation` tasks
@@ -36,13 +41,13 @@ class CMAESOracle(TrialOracle):
     `LossTuner` runs the trials. Keras Tuner's own tuners can, too, in one
     process: in a hypermodel, `oracle.loss(hp)` is the candidate of a trial.
     The hyperparameters of a trial are its `phase` (`"search"` or
-    `"selection"`), `generation`, `candidate`, `task`, `task_seed`, the
-    coefficients `theta_ij`, and the centre `center_p`, `center_y`, of the loss
-    that it is trained with.
+    `"selection"`), `generation`, `candidate`, `task`, `task_seed`, and the
+    numbers of the loss that it is trained with, by the `names` of the space:
+    the coefficients `theta_ij`, and the centre `center_p`, `center_y`.
 
-    The scale of a loss is the learning rate's business, not the search's: what
-    CMA-ES proposes has its coefficients divided by one number, so that with
-    ten classes the steepest gradient of the labelled class's logit, over its
+    The scale of a loss is the learning rate's business, not the search's: the
+    coefficients of a polynomial are divided by one number, so that with ten
+    classes the steepest gradient of the labelled class's logit, over its
     probability p where the others share the rest, is 1, as cross-entropy's.
 
     The search depends on `seed` alone, not on the order in which the trials of
@@ -51,26 +56,33 @@ class CMAESOracle(TrialOracle):
     arguments it was begun with, the last two apart.
 
     Args:
-        order: Order of the loss, 2 to 6 (a polynomial of order 1 has no term
-            with the label). Defaults to `4`.
+        space: What is searched. Defaults to `None`: `TaylorSpace()`.
         generations: Number of generations. Defaults to `8`.
         popsize: Candidates a generation, at least 4. Defaults to `8`.
         tasks_per_generation: Tasks that each candidate meets. A loss that is
             searched on one fits that one. Defaults to `8`.
         seed: Non-negative integer. Defaults to `None`: drawn at random, or
             that of the search that is continued.
-        x0: Initial mean: the coefficients, then the centre; `"linear"`, minus
-            twice the labelled class's prediction; or `"ce"`, cross-entropy's
-            Taylor polynomial at p = 1/2. Defaults to `"linear"`.
+        x0: Initial mean: a number for each name of the space; for Taylor
+            polynomials also `"linear"`, minus twice the labelled class's
+            prediction, `"ce"`, cross-entropy's Taylor polynomial at p = 1/2,
+            or `"arl"`, `keras_arl.ARL`. Defaults to `None`: `"linear"`, or the
+            published numbers of a loss.
         sigma0: Initial step size. Defaults to `0.3`.
         finalists: Generations whose best candidates are selected from, beside
             the mean. Defaults to `3`.
         selection_tasks: Fresh tasks of the selection. Defaults to `None`:
             three times `tasks_per_generation`.
-        class_aware: As in `TaylorLoss`. Defaults to `True`.
         fitness: `"mean"` for the mean score of a candidate, `"rank"` for the
             mean, over the tasks, of the share of other candidates that it
-            beats. The selection goes by mean scores. Defaults to `"mean"`.
+            beats; the selection then goes by mean scores. `"regret"` compares
+            a score with the best one of cross-entropy and the `panel` on the
+            same task, and takes the mean of these differences over all tasks
+            and over the worst third, a half each: a candidate is not to fail
+            where a known loss would do. Defaults to `"mean"`.
+        panel: Names of losses (`keras_arl.losses.get`) that each task is
+            trained on with, too, at the cost of one training each; for
+            `"regret"`, such as `("sce", "gce", "nce+agce")`. Defaults to none.
         objective: Name of the score, or a `keras_tuner.Objective` to maximise.
             Defaults to `"val_accuracy"`.
         max_retries_per_trial: How often a trial that raised an exception is
@@ -99,22 +111,28 @@ class CMAESOracle(TrialOracle):
 
     def __init__(
         self,
-        order=4,
+        space=None,
         generations=8,
         popsize=8,
         tasks_per_generation=8,
         seed=None,
-        x0="linear",
+        x0=None,
         sigma0=0.3,
         finalists=3,
         selection_tasks=None,
-        class_aware=True,
         fitness="mean",
+        panel=(),
         objective="val_accuracy",
         max_retries_per_trial=0,
         trial_timeout=None,
     ):
-        polynomial.check_order(order, smallest=2)
+        if space is None:
+            space = TaylorSpace()
+        if not isinstance(space, SearchSpace):
+            raise ValueError(
+                "`space` must be a `keras_arl.search.SearchSpace`, such as "
+                f"`TaylorSpace(order=4)`. Received: space={space!r}"
+            )
         if selection_tasks is None:
             selection_tasks = 3 * tasks_per_generation
         for name, value, minimum in (
@@ -135,6 +153,12 @@ class CMAESOracle(TrialOracle):
                 f"`fitness` must be one of {FITNESSES}. "
                 f"Received: fitness={fitness!r}"
             )
+        if isinstance(panel, str):
+            raise ValueError(
+                f"`panel` must be a tuple of names. Received: panel={panel!r}"
+            )
+        for name in panel:
+            losses.get(name)
         if trial_timeout is not None:
             checks.check_positive("trial_timeout", trial_timeout)
         if isinstance(objective, str):
@@ -153,17 +177,16 @@ class CMAESOracle(TrialOracle):
         )
         # The base class takes seed 0 for none.
         self.seed = int(seed)
-        self.order = int(order)
         self.generations = int(generations)
         self.popsize = int(popsize)
         self.tasks_per_generation = int(tasks_per_generation)
         self.sigma0 = checks.check_positive("sigma0", sigma0)
         self.finalists = int(finalists)
         self.selection_tasks = int(selection_tasks)
-        self.class_aware = bool(class_aware)
         self.fitness = fitness
+        self.panel = tuple(panel)
         self.trial_timeout = trial_timeout
-        self.space = TaylorSpace(self.order, self.class_aware)
+        self.space = space
         self.x0 = self.space.starting_point(x0)
         # Whether each task is trained on with cross-entropy, too. `LossTuner`
         # has it so; the tuners of Keras Tuner know of trials alone.
@@ -173,13 +196,13 @@ class CMAESOracle(TrialOracle):
         self._begin()
 
     def _begin(self):
-        self._schedule = Schedule(self.settings())
+        self._schedule = Schedule(self.settings(), self.space)
         self._forget_trials()
 
     def settings(self):
         """The arguments that a resumed search must share, a dictionary."""
         return {
-            "order": self.order,
+            **self.space.get_config(),
             "generations": self.generations,
             "popsize": self.popsize,
             "tasks_per_generation": self.tasks_per_generation,
@@ -188,8 +211,8 @@ class CMAESOracle(TrialOracle):
             "sigma0": self.sigma0,
             "finalists": self.finalists,
             "selection_tasks": self.selection_tasks,
-            "class_aware": self.class_aware,
             "fitness": self.fitness,
+            "panel": list(self.panel),
             "objective": self.objective.name,
             "baseline": self.has_baseline,
         }
@@ -199,10 +222,10 @@ class CMAESOracle(TrialOracle):
 
         Args:
             hyperparameters: The trial's `keras_tuner.HyperParameters`.
-            **kwargs: Further arguments of `TaylorLoss`, such as `from_logits`.
+            **kwargs: Further arguments of the loss, such as `from_logits`.
 
         Returns:
-            A `TaylorLoss`.
+            A loss of the `space`.
         """
         values = hyperparameters.values
         vector = [values[name] for name in self.space.names]
@@ -221,7 +244,7 @@ class CMAESOracle(TrialOracle):
     @property
     def missing(self):
         """Positions in the present generation without a result, a list."""
-        first = self.present.baselines.start if self.has_baseline else 0
+        first = self.present.rivals.start if self.has_baseline else 0
         positions = range(first, self.present.size)
         return [k for k in positions if k not in self._results]
 
@@ -276,11 +299,11 @@ class CMAESOracle(TrialOracle):
     def _tell_if_whole(self):
         if self.missing:
             return
-        baselines = None
+        rivals = None
         if self.has_baseline:
-            baselines = [self._results[k] for k in self.present.baselines]
+            rivals = [self._results[k] for k in self.present.rivals]
         in_order = [self._results[k] for k in range(self.present.size)]
-        self._schedule.tell(in_order, baselines)
+        self._schedule.tell(in_order, rivals)
         if not self._schedule.finished:
             self._begin_generation()
 
@@ -310,7 +333,7 @@ class CMAESOracle(TrialOracle):
             finalist comes from, or `"mean"`), `score` (mean over the
             selection's tasks; `None` if a trial failed), `gain` (mean
             difference to cross-entropy's scores there, `None` without a
-            baseline) and `vector` (coefficients, then centre).
+            baseline) and `vector` (see the names of the space).
 
         Raises:
             RuntimeError: If the search is not finished.
@@ -323,7 +346,7 @@ class CMAESOracle(TrialOracle):
         return self._schedule.selection()
 
     def best(self):
-        """Coefficients, then centre, of the finalist selected, a list.
+        """The numbers of the finalist selected, a list.
 
         Raises:
             RuntimeError: If the search is not finished, or every finalist

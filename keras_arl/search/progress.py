@@ -83,8 +83,8 @@ class SearchProgress:
         return getattr(self._trainer, "compile_seconds", 0.0)
 
     def _num_trainings(self):
-        num_tasks = len(self._generation.task_seeds)
-        return self._generation.size + self._has_baseline * num_tasks
+        num_rivals = len(self._generation.rivals) if self._has_baseline else 0
+        return self._generation.size + num_rivals
 
     def _fitness(self):
         """Of each candidate, over its tasks whose baseline is known."""

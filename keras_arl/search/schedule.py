@@ -8,11 +8,12 @@ import numpy as np
 import scipy.stats
 
 from keras_arl.search.cmaes import CMAES
-from keras_arl.search.space import TaylorSpace
 
 SEARCH, SELECTION = "search", "selection"
-FITNESSES = ("mean", "rank")
+FITNESSES = ("mean", "rank", "regret")
 _PURPOSES = {SEARCH: 1, SELECTION: 2}
+# Of a candidate's tasks, those where it does worst count twice.
+_SHARE_OF_WORST = 3
 # One or two equal scores may be chance.
 _FEWEST_COINCIDENCES = 3
 
@@ -23,7 +24,8 @@ class Generation:
 
     A trial is a pair of both; its position in the generation counts tasks
     first. Positions below 0 are those of the baseline, cross-entropy on each
-    task, as if it were candidate -1.
+    task, as if it were candidate -1, and of the losses of the panel, candidates
+    -2 and so on.
 
     Args:
         phase: `"search"` or `"selection"`.
@@ -32,7 +34,8 @@ class Generation:
         candidates: Coefficients, then centre, of each candidate, scaled as the
             loss that is trained with.
         task_seeds: Seeds of the tasks.
-        by_rank: Whether fitness is a mean of ranks instead of scores.
+        fitness_kind: One of `FITNESSES`. Defaults to `"mean"`.
+        panel: Names of further losses that meet each task.
     """
 
     phase: str
@@ -40,7 +43,8 @@ class Generation:
     first_trial: int
     candidates: list[list[float]]
     task_seeds: list[int]
-    by_rank: bool = False
+    fitness_kind: str = "mean"
+    panel: tuple[str, ...] = ()
 
     @property
     def size(self):
@@ -52,10 +56,20 @@ class Generation:
         """Positions of the baseline's trainings, one a task."""
         return range(-len(self.task_seeds), 0)
 
+    @property
+    def rivals(self):
+        """Positions of the trainings of the baseline and of the panel."""
+        return range(-(1 + len(self.panel)) * len(self.task_seeds), 0)
+
     def candidate(self, position):
-        """The candidate of a training, `None` for the baseline."""
+        """The candidate of a training.
+
+        It is `None` for the baseline, and a name for a loss of the panel.
+        """
         number = position // len(self.task_seeds)
-        return None if number < 0 else tuple(self.candidates[number])
+        if number >= 0:
+            return tuple(self.candidates[number])
+        return None if number == -1 else self.panel[-2 - number]
 
     def hyperparameters(self, position, names):
         """The hyperparameters of a trial, a dictionary.
@@ -103,16 +117,33 @@ class Generation:
                 stacklevel=4,
             )
 
-    def fitness(self, scores):
-        """Mean score, or rank, of each candidate; `None` where a trial failed.
+    def fitness(self, scores, rivals=()):
+        """Fitness of each candidate; `None` where a trial failed.
 
-        A rank is the share of the other candidates whose score is lower, ties
-        counting half: 1 is the best.
+        It is the mean score; or the mean rank, the share of the other
+        candidates whose score is lower, ties counting half; or by regret, what
+        a score is above the best rival's on the task, the mean over all tasks
+        and that over the worst third, a half each.
+
+        Args:
+            scores: Scores of the trials.
+            rivals: Scores of `rivals`, in that order, for regret.
         """
         values = self._table(scores)
-        if self.by_rank:
+        mean = _mean
+        if self.fitness_kind == "rank":
             values = _shares_beaten(values)
-        return self._unless_failed(scores, map(_mean, values))
+        elif self.fitness_kind == "regret":
+            shape = -1, len(self.task_seeds)
+            best = np.array(rivals, dtype="float64").reshape(shape)
+            # Where every rival failed, a candidate's own score is as good.
+            best = np.where(np.isnan(best), -np.inf, best).max(axis=0)
+            values, mean = values - np.maximum(best, 0.0), _mean_and_worst
+        return self._unless_failed(scores, map(mean, values))
+
+    def means(self, scores):
+        """Mean score of each candidate; `None` where a trial failed."""
+        return self._unless_failed(scores, map(_mean, self._table(scores)))
 
     def gains(self, scores, baselines):
         """The `mean_gain` of each candidate.
@@ -160,6 +191,13 @@ def mean_gain(scores, baselines):
     )
 
 
+def _mean_and_worst(values):
+    """The mean of all values and that of the lowest third, a half each."""
+    values = np.sort(list(values))
+    worst = values[: max(len(values) // _SHARE_OF_WORST, 1)]
+    return float(values.mean() + worst.mean()) / 2
+
+
 def _shares_beaten(scores):
     """Of the other rows, by column; NaN is beaten by everything."""
     ranks = scipy.stats.rankdata(
@@ -180,16 +218,18 @@ class Schedule:
 
     Args:
         settings: What `CMAESOracle.settings` returns.
+        space: The `SearchSpace`.
     """
 
-    def __init__(self, settings):
+    def __init__(self, settings, space):
         self._settings = settings
-        self._space = TaylorSpace(settings["order"], settings["class_aware"])
+        self._space = space
         self._cmaes = CMAES(
             settings["x0"],
             settings["sigma0"],
             settings["popsize"],
             seed=[0, settings["seed"]],
+            step_sizes=space.step_sizes,
         )
         # Fitness of each generation told, candidate by candidate; and what
         # people are shown of it.
@@ -209,13 +249,13 @@ class Schedule:
         """Whether the selection has been told."""
         return self._selected is not None
 
-    def tell(self, results, baselines=None):
+    def tell(self, results, rivals=None):
         """Ends the present generation.
 
         Args:
             results: A `Result` for each of its trials, in their order.
-            baselines: A `Result` of the baseline for each of its tasks, of
-                which CMA-ES is not told. Defaults to `None`: there is none.
+            rivals: A `Result` for each of its `rivals`, in their order.
+                Defaults to `None`: there are none.
 
         Raises:
             NoFitnessError: If no candidate has a fitness and an exception is
@@ -223,16 +263,18 @@ class Schedule:
         """
         generation = self._generation
         scores = [result.score for result in results]
-        fitness = generation.fitness(scores)
+        of_rivals = [result.score for result in rivals or ()]
+        fitness = generation.fitness(scores, of_rivals)
         baseline, gains = None, fitness
-        if baselines is not None:
-            of_tasks = [result.score for result in baselines]
+        if rivals is not None:
+            of_tasks = of_rivals[-len(generation.task_seeds) :]
             gains = generation.gains(scores, of_tasks)
             baseline = _mean(score for score in of_tasks if score is not None)
         if generation.phase == SELECTION:
-            if baselines is None:
+            if rivals is None:
                 gains = [None] * len(fitness)
-            self._selected = list(zip(fitness, gains, strict=True))
+            means = generation.means(scores)
+            self._selected = list(zip(means, gains, fitness, strict=True))
             return
         # Divergence alone stops nothing: other candidates and tasks come.
         raised = next((r.message for r in results if r.raised), None)
@@ -268,12 +310,16 @@ class Schedule:
         first = max(told - self._settings["finalists"], 0)
         names = [*(f"generation {k + 1}" for k in range(first, told)), "mean"]
         rows = [
-            {"name": name, "score": score, "gain": gain, "vector": vector}
-            for name, (score, gain), vector in zip(
+            (
+                _rank(fitness),
+                {"name": name, "score": score, "gain": gain, "vector": vector},
+            )
+            for name, (score, gain, fitness), vector in zip(
                 names, self._selected, self._generation.candidates, strict=True
             )
         ]
-        return sorted(rows, key=lambda row: _rank(row["score"]), reverse=True)
+        rows.sort(key=lambda pair: pair[0], reverse=True)
+        return [row for _, row in rows]
 
     def _next(self):
         told = len(self._fitness)
@@ -297,8 +343,14 @@ class Schedule:
             task_seeds=[
                 self._task_seed(phase, told, task) for task in range(num_tasks)
             ],
-            by_rank=phase == SEARCH and self._settings["fitness"] == "rank",
+            fitness_kind=self._fitness_kind(phase),
+            panel=tuple(self._settings["panel"]),
         )
+
+    def _fitness_kind(self, phase):
+        kind = self._settings["fitness"]
+        # Among few finalists ranks say little.
+        return "mean" if phase == SELECTION and kind == "rank" else kind
 
     def _winners(self):
         told = list(zip(self._asked, self._fitness, strict=False))

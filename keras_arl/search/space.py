@@ -1,24 +1,86 @@
-"""The search space: a vector of the coefficients, then the centre."""
+"""Search spaces: what the numbers of a vector are, and which loss they make."""
 
 import dataclasses
+import math
 
 import numpy as np
 
+from keras_arl.losses import ARL
+from keras_arl.losses import ScheduledTaylorLoss
 from keras_arl.losses import TaylorLoss
+from keras_arl.losses import get
 from keras_arl.losses.taylor import polynomial
 
 
-@dataclasses.dataclass(frozen=True)
-class TaylorSpace:
-    """Taylor polynomials, each a vector of numbers.
+class SearchSpace:
+    """Base of the spaces that `CMAESOracle` searches.
 
-    Args:
-        order: Order of the polynomial.
-        class_aware: As in `TaylorLoss`.
+    A subclass has `names`, one for each number of a vector, and implements
+    `starting_point` and `to_loss`. It is a frozen dataclass of plain values,
+    by which the search that is continued is compared with the one begun.
     """
 
-    order: int
-    class_aware: bool
+    # Of each number, in units of the search's `sigma0`; `None`: all of them 1.
+    step_sizes = None
+
+    def starting_point(self, x0):
+        """The vector that a search starts from, a list of floats.
+
+        Args:
+            x0: What `CMAESOracle` was given, or `None`.
+        """
+        raise NotImplementedError
+
+    def to_loss(self, vector, **kwargs):
+        """The loss of a vector.
+
+        Args:
+            vector: A number for each name.
+            **kwargs: Further arguments of the loss, such as `from_logits`.
+        """
+        raise NotImplementedError
+
+    def scaled(self, vector):
+        """The numbers of the candidate that CMA-ES proposes a vector for."""
+        return list(vector)
+
+    def get_config(self):
+        """The space as plain values, a dictionary."""
+        return {"space": type(self).__name__, **dataclasses.asdict(self)}
+
+    def _checked(self, x0):
+        if len(x0) != len(self.names):
+            raise ValueError(
+                f"`x0` must hold {len(self.names)} numbers: "
+                f"{', '.join(self.names)}. Received {len(x0)} values"
+            )
+        if not np.isfinite(x0).all():
+            raise ValueError(f"`x0` must be finite. Received: x0={list(x0)}")
+        return [float(x) for x in x0]
+
+
+@dataclasses.dataclass(frozen=True)
+class TaylorSpace(SearchSpace):
+    """Taylor polynomials of prediction and label, `TaylorLoss`.
+
+    A vector holds the coefficients, then the centre.
+
+    Args:
+        order: Order of the polynomial, 2 to 6. Defaults to `4`.
+        class_aware: As in `TaylorLoss`. Defaults to `True`.
+
+    Example:
+
+    >>> keras_arl.search.TaylorSpace(order=2).names
+    ['theta_10', 'theta_11', 'theta_20', 'center_p', 'center_y']
+    """
+
+    order: int = 4
+    class_aware: bool = True
+
+    def __post_init__(self):
+        # A polynomial of order 1 has no term with the label.
+        polynomial.check_order(self.order, smallest=2)
 
     @property
     def names(self):
@@ -33,7 +95,8 @@ class TaylorSpace:
         """The vector that a search starts from.
 
         Args:
-            x0: Numbers, or the name of a known loss: `"ce"` or `"linear"`.
+            x0: Numbers, or the name of a known loss: `"ce"`, `"linear"` or
+                `"arl"`. `None` is `"linear"`.
 
         Returns:
             A list of floats.
@@ -42,23 +105,36 @@ class TaylorSpace:
             ValueError: If the name is unknown, or the numbers are too few, too
                 many or not finite.
         """
+        if x0 is None:
+            x0 = "linear"
         if isinstance(x0, str):
+            if x0 == "arl":
+                return self.numbers_of(ARL())
             if x0 not in _STARTS:
                 raise ValueError(
-                    f"`x0` must be one of {tuple(_STARTS)} or numbers. "
+                    f"`x0` must be one of {(*_STARTS, 'arl')} or numbers. "
                     f"Received: x0={x0!r}"
                 )
             theta, center = _STARTS[x0]
             pairs = polynomial.exponents(self.order)
             return [*(float(theta(i, j)) for i, j in pairs), *center]
-        if len(x0) != len(self.names):
+        return self._checked(x0)
+
+    def numbers_of(self, loss):
+        """The vector of a loss, a list of floats.
+
+        Args:
+            loss: A `TaylorLoss` of this order.
+
+        Raises:
+            ValueError: If the space does not hold it.
+        """
+        if (loss.order, loss.class_aware) != (self.order, self.class_aware):
             raise ValueError(
-                f"`x0` must hold {len(self.names) - 2} coefficients and the "
-                f"centre. Received {len(x0)} values"
+                f"The loss has order={loss.order} and class_aware="
+                f"{loss.class_aware}. Expected one of {self}"
             )
-        if not np.isfinite(x0).all():
-            raise ValueError(f"`x0` must be finite. Received: x0={list(x0)}")
-        return [float(x) for x in x0]
+        return [*loss.coefficients, *loss.center]
 
     def scaled(self, vector):
         """The vector of the same loss, as steep as cross-entropy.
@@ -96,6 +172,164 @@ class TaylorSpace:
         )
 
 
+@dataclasses.dataclass(frozen=True)
+class ScheduledTaylorSpace(TaylorSpace):
+    """Taylor polynomials that move over a training, `ScheduledTaylorLoss`.
+
+    A vector holds the coefficients, the centre, then the changes.
+
+    Args:
+        order: Order of the polynomial, 2 to 6. Defaults to `4`.
+        class_aware: As in `TaylorLoss`. Defaults to `True`.
+
+    Example:
+
+    >>> len(keras_arl.search.ScheduledTaylorSpace().names)
+    22
+    """
+
+    @property
+    def names(self):
+        """Names of a vector's entries: theta_ij, the centre, theta_ijk."""
+        return [
+            *super().names,
+            *(f"theta_{i}{j}{k}" for i, j, k in self._changes),
+        ]
+
+    @property
+    def _changes(self):
+        return polynomial.change_exponents(self.order)
+
+    def starting_point(self, x0):
+        """The vector that a search starts from.
+
+        Args:
+            x0: As in `TaylorSpace`; also the numbers of a polynomial that does
+                not move.
+
+        Returns:
+            A list of floats.
+        """
+        if x0 is None or isinstance(x0, str):
+            x0 = TaylorSpace(self.order, self.class_aware).starting_point(x0)
+        if len(x0) == len(self.names) - len(self._changes):
+            x0 = [*x0, *[0.0] * len(self._changes)]
+        return self._checked(x0)
+
+    def numbers_of(self, loss):
+        """As `TaylorSpace.numbers_of`; a loss may move or not."""
+        static = super().numbers_of(loss)
+        changes = getattr(loss, "changes", [0.0] * len(self._changes))
+        return [*static, *changes]
+
+    def scaled(self, vector):
+        """As `TaylorSpace.scaled`, by the steepest time of the training."""
+        theta, center, changes = self._parts(vector)
+        steepest = max(
+            polynomial.steepest_pull(
+                polynomial.coefficients_at(theta, changes, self.order, time),
+                center,
+                self.order,
+                self.class_aware,
+            )
+            for time in _TIMES
+        )
+        if steepest > 0:
+            theta = [value / steepest for value in theta]
+            changes = [value / steepest for value in changes]
+        return [*theta, *center, *changes]
+
+    def to_loss(self, vector, **kwargs):
+        """The `ScheduledTaylorLoss` of a vector.
+
+        Args:
+            vector: Coefficients, centre, changes.
+            **kwargs: Further arguments of `ScheduledTaylorLoss`.
+        """
+        theta, center, changes = self._parts(vector)
+        return ScheduledTaylorLoss(
+            theta,
+            changes,
+            center=center,
+            order=self.order,
+            class_aware=self.class_aware,
+            **kwargs,
+        )
+
+    def _parts(self, vector):
+        count = polynomial.num_coefficients(self.order)
+        theta, center, changes = np.split(np.array(vector), [count, count + 2])
+        return theta.tolist(), center.tolist(), changes.tolist()
+
+
+@dataclasses.dataclass(frozen=True)
+class NumbersSpace(SearchSpace):
+    """The numbers of a known loss, such as alpha and beta of SCE.
+
+    CMA-ES searches their logarithms, so that a step changes a number by a
+    factor. A candidate whose numbers the loss refuses
+    has failed trials, and ranks behind all others.
+
+    Args:
+        loss: Name of a loss, as `keras_arl.losses.get` takes it.
+        numbers: Names of those of its arguments that are searched, each of
+            which has a value above 0 in the published setting.
+
+    Raises:
+        ValueError: If an argument is none of the loss's, or has no such value.
+
+    Example:
+
+    >>> space = keras_arl.search.NumbersSpace("sce", ("alpha", "beta"))
+    >>> space.to_loss([0.5, 2.0])
+    SCE(alpha=0.5, beta=2.0, log_zero=-4.0)
+    """
+
+    loss: str
+    numbers: tuple[str, ...]
+
+    def __post_init__(self):
+        object.__setattr__(self, "numbers", tuple(self.numbers))
+        published = get(self.loss).get_config()
+        for name in self.numbers or ("numbers",):
+            value = published.get(name)
+            if not isinstance(value, (int, float)) or not value > 0:
+                raise ValueError(
+                    "`numbers` must be names of arguments that have a value "
+                    f"above 0 in {published}. Received: {self.numbers}"
+                )
+
+    @property
+    def names(self):
+        """Names of a vector's entries, those of the numbers."""
+        return list(self.numbers)
+
+    def starting_point(self, x0):
+        """The logarithms that a search starts from, a list of floats.
+
+        Args:
+            x0: Numbers above 0, or `None` for the published ones.
+        """
+        if x0 is None:
+            published = get(self.loss).get_config()
+            x0 = [published[name] for name in self.numbers]
+        x0 = self._checked(x0)
+        if min(x0) <= 0:
+            raise ValueError(f"`x0` must be above 0. Received: x0={x0}")
+        return [math.log(x) for x in x0]
+
+    def scaled(self, vector):
+        """The numbers of a vector of their logarithms."""
+        return [math.exp(x) for x in vector]
+
+    def to_loss(self, vector, **kwargs):
+        """The loss with the numbers of a vector."""
+        numbers = dict(zip(self.numbers, vector, strict=True))
+        return get(self.loss, **numbers, **kwargs)
+
+
+# Shares of a training at which its steepest gradient is looked for.
+_TIMES = (0.0, 0.25, 0.5, 0.75, 1.0)
 # Coefficients theta_ij as functions of i and j, and the centre. "ce" is the
 # Taylor polynomial of -y log p in p - 1/2, or of a class-aware loss in a power
 # of p. "linear" is, of a class-aware loss, generalised cross-entropy with

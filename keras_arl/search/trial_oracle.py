@@ -45,9 +45,10 @@ class TrialOracle(keras_tuner.Oracle):
     def _take(self, results):
         for position, result in results.items():
             self._results[position] = result
-            if position < 0:
+            if position in self.present.baselines:
                 seed = self.present.task_seeds[position]
                 self.baselines[seed] = result.score
+            if position < 0:
                 continue
             trial = self._new_trial(position)
             trial.score = result.score

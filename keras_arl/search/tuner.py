@@ -93,7 +93,7 @@ class LossTuner(keras_tuner.Tuner):
     ...         architecture="linear",
     ...     )
     >>> oracle = keras_arl.search.CMAESOracle(
-    ...     order=2,
+    ...     space=keras_arl.search.TaylorSpace(order=2),
     ...     generations=1,
     ...     popsize=4,
     ...     tasks_per_generation=1,
@@ -135,6 +135,11 @@ class LossTuner(keras_tuner.Tuner):
         # Keras Tuner prints a table per trial; here is a progress bar.
         oracle.verbose = 0
         oracle.has_baseline = bool(baseline)
+        if oracle.panel and not baseline:
+            raise ValueError(
+                "A `panel` is trained beside cross-entropy. Received: "
+                f"panel={oracle.panel} and baseline={baseline}"
+            )
         oracle.further_settings = {
             "last_epochs": self.last_epochs,
             "tasks": describe(tasks),
@@ -251,10 +256,11 @@ class LossTuner(keras_tuner.Tuner):
         """The loss that the search found.
 
         Args:
-            **kwargs: Further arguments of `TaylorLoss`, such as `from_logits`.
+            **kwargs: Further arguments of the loss, such as `from_logits`.
 
         Returns:
-            A `TaylorLoss` with the coefficients of its trials.
+            A loss of the oracle's `space`, such as a `TaylorLoss`, with the
+            numbers of its trials.
 
         Raises:
             RuntimeError: If the search is not finished.
@@ -291,8 +297,8 @@ class LossTuner(keras_tuner.Tuner):
         Returns:
             A list of dictionaries, one per candidate, in the order of the
             trials: `phase`, `generation` and `candidate` (see `CMAESOracle`);
-            the coefficients `theta_ij` as they are trained with, and the centre
-            `center_p`, `center_y`; `scores` and `cross_entropy`, lists of its
+            the numbers as they are trained with, by the names of the oracle's
+            `space`; `scores` and `cross_entropy`, lists of its
             scores and of cross-entropy's on its tasks, `None` where a training
             failed; `score`, the mean score, `None` if a trial failed; and
             `gain`, the mean difference to cross-entropy's scores, `None` also

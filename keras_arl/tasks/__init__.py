@@ -10,6 +10,7 @@ from keras_arl.tasks.config import TaskSpace
 from keras_arl.tasks.family import TaskFamily
 from keras_arl.tasks.family import sample_task
 from keras_arl.tasks.spaces import broad_spaces
+from keras_arl.tasks.spaces import diverse_spaces
 from keras_arl.tasks.task import Task
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "broad_spaces",
     "build_model",
     "build_task",
+    "diverse_spaces",
     "sample_architecture",
     "sample_architectures",
     "sample_task",

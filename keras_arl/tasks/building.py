@@ -13,7 +13,18 @@ from keras_arl.tasks import architectures
 from keras_arl.tasks.seeds import derive_seeds
 from keras_arl.tasks.task import Task
 
-NOISES = ("symmetric", "pair_flip", "asymmetric", "instance_dependent")
+NOISES = (
+    "symmetric",
+    "pair_flip",
+    "asymmetric",
+    "class_dependent",
+    "instance_dependent",
+    "weak_classifier",
+)
+_BY_EXAMPLE = {
+    "instance_dependent": noise.instance_dependent_labels,
+    "weak_classifier": noise.weak_classifier_labels,
+}
 _MAPPINGS = {
     "digits": noise.MNIST_MAPPING,
     "mnist": noise.MNIST_MAPPING,
@@ -200,6 +211,10 @@ def transition_matrix(config, classes):
         return noise.symmetric(config.noise_rate, num_classes)
     if config.noise == "pair_flip":
         return noise.pair_flip(config.noise_rate, num_classes)
+    if config.noise == "class_dependent":
+        return noise.class_dependent(
+            config.noise_rate, num_classes, config.seed
+        )
     if config.noise == "asymmetric" and config.dataset in _MAPPINGS:
         label_of = {int(old): new for new, old in enumerate(classes)}
         mapping = {
@@ -217,8 +232,8 @@ def transition_matrix(config, classes):
 
 def _corrupt(config, x, labels, classes, seed):
     """The noisy training labels of a task."""
-    if config.noise == "instance_dependent":
-        noisy, _ = noise.instance_dependent_labels(
+    if config.noise in _BY_EXAMPLE:
+        noisy, _ = _BY_EXAMPLE[config.noise](
             x, labels, config.noise_rate, len(classes), seed
         )
         return noisy

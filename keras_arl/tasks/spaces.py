@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from keras_arl.tasks.architectures import ArchitectureConfig
 from keras_arl.tasks.architectures import sample_architectures
 from keras_arl.tasks.config import TaskSpace
 
@@ -33,6 +34,30 @@ _OPTIMIZERS = (
 _MLPS = sample_architectures(8, seed=0, families=("mlp",))
 _CNNS = sample_architectures(4, seed=0, families=("cnn",))
 _RESNETS = sample_architectures(4, seed=0, families=("resnet",))
+_DIVERSE = (
+    ("pair_flip", 0.3),
+    ("pair_flip", 0.4),
+    ("pair_flip", 0.45),
+    ("class_dependent", 0.2),
+    ("class_dependent", 0.4),
+    ("instance_dependent", 0.4),
+    ("weak_classifier", 0.3),
+)
+_DIVERSE_MILD = (
+    *_MILD,
+    ("pair_flip", 0.4),
+    ("class_dependent", 0.3),
+    ("weak_classifier", 0.3),
+)
+_TWO_OPTIMIZERS = (("adam", 0.001), ("adam", 0.003), ("sgd", 0.02, 0.9))
+_PLAIN_MLPS = tuple(
+    ArchitectureConfig("mlp", widths, "relu", False, dropout)
+    for widths, dropout in (((128,), 0.0), ((128, 64), 0.2))
+)
+_PLAIN_CNNS = tuple(
+    ArchitectureConfig("cnn", widths, "relu", False, 0.0)
+    for widths in ((16,), (16, 32))
+)
 
 
 def broad_spaces():
@@ -148,6 +173,114 @@ def broad_spaces():
         hundred_classes,
         questions,
         questions,
+        few_questions,
+        tables,
+        small_tables,
+    )
+
+
+def diverse_spaces():
+    """Tasks on which a compromise shows: those of `broad_spaces`, and others.
+
+    A loss that is found on one kind of task fails on another. These differ from
+    `broad_spaces` where losses were seen to: most networks have no batch
+    normalisation, some are plain convolutions; noise is often a pair flip, by
+    class, or a weak classifier's mistakes; there is unbalanced text and there
+    are small tables with few examples; 20 to 40 epochs, batches of 32 to 128.
+    There are few networks, so that few programs are compiled.
+
+    Returns:
+        A tuple of `TaskSpace`, for `TaskFamily`.
+
+    Example:
+
+    >>> tasks = keras_arl.tasks.TaskFamily(keras_arl.tasks.diverse_spaces())
+    >>> tasks.sample(seed=0).dataset in ("digits", "mnist", "mnist+mnist")
+    True
+    """
+    digits = TaskSpace(
+        datasets=("digits",),
+        noises=_DIVERSE + _SYMMETRIC,
+        architectures=_PLAIN_MLPS,
+        optimizers=_TWO_OPTIMIZERS,
+        epochs=(40,),
+        num_train=800,
+    )
+    plain_convolutions = dataclasses.replace(
+        digits, architectures=_PLAIN_CNNS, epochs=(40,)
+    )
+    few_digits = dataclasses.replace(
+        digits,
+        num_train=250,
+        num_evaluation=150,
+        num_classes=(3, 5),
+        batch_size=32,
+        epochs=(40,),
+    )
+    unbalanced_digits = dataclasses.replace(
+        digits, noises=_DIVERSE_MILD, imbalances=(10.0, 50.0), epochs=(40,)
+    )
+    mnist = dataclasses.replace(
+        digits,
+        datasets=("mnist",),
+        num_train=2000,
+        num_evaluation=1000,
+        epochs=(20,),
+    )
+    hard_mnist = dataclasses.replace(
+        mnist, input_noises=(0.5, 1.0), batch_size=128
+    )
+    normalised_mnist = dataclasses.replace(mnist, architectures=_MLPS[3:4])
+    hundred_classes = dataclasses.replace(
+        mnist,
+        datasets=("mnist+mnist",),
+        noises=_DIVERSE_MILD,
+        num_train=3000,
+        num_classes=(None, 20),
+    )
+    questions = dataclasses.replace(
+        mnist,
+        datasets=("trec:label-coarse", "trec:label-fine"),
+        noises=_DIVERSE_MILD,
+    )
+    few_questions = dataclasses.replace(
+        questions,
+        noises=(
+            ("symmetric", 0.0),
+            ("symmetric", 0.3),
+            ("weak_classifier", 0.2),
+            ("weak_classifier", 0.4),
+        ),
+        num_train=500,
+        epochs=(40,),
+        batch_size=32,
+        imbalances=(5.0, 20.0),
+    )
+    tables = dataclasses.replace(
+        digits,
+        datasets=("breast_cancer",),
+        noises=_DIVERSE_MILD,
+        epochs=(40,),
+        num_train=250,
+        num_evaluation=200,
+        batch_size=32,
+    )
+    small_tables = dataclasses.replace(
+        tables, datasets=("iris",), num_train=60, num_evaluation=60
+    )
+    return (
+        digits,
+        plain_convolutions,
+        plain_convolutions,
+        few_digits,
+        unbalanced_digits,
+        mnist,
+        mnist,
+        hard_mnist,
+        normalised_mnist,
+        hundred_classes,
+        questions,
+        few_questions,
         few_questions,
         tables,
         small_tables,

@@ -11,7 +11,7 @@ from tests.evaluation.points import points_task
 def tuner(tmp_path_factory):
     """A finished search."""
     oracle = search.CMAESOracle(
-        order=2,
+        space=search.TaylorSpace(order=2),
         generations=1,
         popsize=4,
         tasks_per_generation=1,

@@ -80,10 +80,9 @@ def test_a_missing_evosax_is_one_line(tmp_path):
 def test_all_begin_at_the_start_of_the_search(program):
     import search_speed_tasks
 
-    assert (
-        search_speed_tasks.start()
-        == search.CMAESOracle(x0="ce", class_aware=False, seed=0).x0
-    )
+    assert search_speed_tasks.start() == search.TaylorSpace(
+        class_aware=False
+    ).starting_point("ce")
 
 
 def test_tasks_have_wrong_labels_in_training_only(program):

@@ -272,7 +272,7 @@ def test_fitness_by_rank():
         first_trial=0,
         candidates=[[0.0]] * 4,
         task_seeds=[1, 2],
-        by_rank=True,
+        fitness_kind="rank",
     )
     assert generation.fitness(scores) == [
         pytest.approx((1 / 3 + 1) / 2),
@@ -280,6 +280,42 @@ def test_fitness_by_rank():
         pytest.approx((1 + 0.5) / 2),
         None,
     ]
+
+
+def test_fitness_by_regret():
+    # Of three tasks the worst one counts as much as all three.
+    scores = [0.9, 0.8, 0.7, 0.6, 0.6, None]
+    rivals = [0.5, 0.9, 0.7, 0.8, None, 0.6]
+    generation = Generation(
+        phase="search",
+        number=1,
+        first_trial=0,
+        candidates=[[0.0]] * 2,
+        task_seeds=[1, 2, 3],
+        fitness_kind="regret",
+        panel=("sce",),
+    )
+    assert list(generation.rivals) == [-6, -5, -4, -3, -2, -1]
+    assert [generation.candidate(k) for k in (-6, -1)] == ["sce", None]
+    regrets = [0.9 - 0.8, 0.8 - 0.9, 0.7 - 0.7]
+    assert generation.fitness(scores, rivals) == [
+        pytest.approx((sum(regrets) / 3 - 0.1) / 2),
+        None,
+    ]
+
+
+def test_a_search_by_regret_goes_on_where_it_stopped(tmp_path):
+    settings = {**SETTINGS, "fitness": "regret", "panel": ("sce", "gce")}
+    whole = toy(tmp_path / "whole", **settings)
+    whole.search(verbose=0)
+    # The toy's known losses have no score of their own.
+    assert whole.oracle.selection()[0]["gain"] is not None
+    part = toy(tmp_path / "part", stop_after=30, **settings)
+    with pytest.raises(KeyboardInterrupt):
+        part.search(verbose=0)
+    rest = toy(tmp_path / "part", **settings)
+    rest.search(verbose=0)
+    assert outcome(rest) == outcome(whole)
 
 
 def test_a_search_by_rank_selects_by_score(tmp_path):
@@ -307,8 +343,9 @@ def test_the_defaults_are_the_recommended_ones():
     ("arguments", "message"),
     [
         ({"popsize": 3}, "`popsize` must be an integer of at least 4"),
-        ({"order": 1}, "`order` must be an integer from 2 to 6.*order=1"),
-        ({"order": 7}, "2 to 6.*order=7"),
+        ({"space": 4}, "`space` must be a .*SearchSpace.*space=4"),
+        ({"panel": "sce"}, "`panel` must be a tuple.*panel='sce'"),
+        ({"panel": ["zce"]}, "zce"),
         ({"generations": 0}, "`generations`.*generations=0"),
         ({"tasks_per_generation": 1.5}, r"tasks_per_generation=1\.5"),
         ({"selection_tasks": 0}, "selection_tasks=0"),
@@ -317,10 +354,10 @@ def test_the_defaults_are_the_recommended_ones():
         ({"max_retries_per_trial": -1}, "`max_retries_per_trial`.*least 0"),
         ({"trial_timeout": -1}, "`trial_timeout`.*trial_timeout=-1"),
         ({"trial_timeout": math.inf}, "trial_timeout=inf"),
-        ({"x0": [1.0]}, "10 coefficients.*Received 1 values"),
+        ({"x0": [1.0]}, "12 numbers: theta_10.*Received 1 values"),
         ({"x0": [np.nan] * 12}, "`x0` must be finite"),
-        ({"x0": "mae"}, r"\('ce', 'linear'\).*x0='mae'"),
-        ({"fitness": "best"}, r"\('mean', 'rank'\).*fitness='best'"),
+        ({"x0": "mae"}, r"\('ce', 'linear', 'arl'\).*x0='mae'"),
+        ({"fitness": "best"}, r"\('mean', 'rank', 'regret'\).*fitness='best'"),
         (
             {"objective": keras_tuner.Objective("val_loss", "min")},
             "maximise.*val_loss",

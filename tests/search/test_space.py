@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
 
+from keras_arl.losses import ARL
 from keras_arl.losses import TaylorLoss
 from keras_arl.losses.taylor import polynomial
+from keras_arl.search.space import NumbersSpace
+from keras_arl.search.space import ScheduledTaylorSpace
 from keras_arl.search.space import TaylorSpace
 
 
@@ -63,3 +66,39 @@ def test_starting_points_are_known_losses():
     at_half = float(ce(np.array([1]), p))
     at_more = float(ce(np.array([1]), np.array([[0.2, 0.6, 0.2]])))
     assert at_half - at_more == pytest.approx(np.log(0.6 / 0.5), abs=1e-3)
+
+
+def test_a_space_that_moves_has_the_changes_behind_the_centre():
+    space, static = ScheduledTaylorSpace(3, False), TaylorSpace(3, False)
+    changes = ["theta_101", "theta_111", "theta_201", "theta_102"]
+    assert space.names == [*static.names, *changes]
+    # -(1 + t - 0.5) p_y pulls with 1.5 / 4 at the end, where it is steepest.
+    theta = [0.0, -1.0, 0.0, 0.0, 0.0, 0.0]
+    vector = space.scaled([*theta, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0])
+    assert vector[1] == vector[-3] == pytest.approx(-8 / 3)
+    loss = space.to_loss(vector)
+    assert loss.at(0.0).coefficients[1] == pytest.approx(-4 / 3)
+    start = space.starting_point("linear")
+    assert start == [*static.starting_point("linear"), 0.0, 0.0, 0.0, 0.0]
+
+
+def test_a_search_can_start_from_the_loss_that_ships():
+    arl = ARL()
+    vector = TaylorSpace().starting_point("arl")
+    assert TaylorSpace().to_loss(vector).expression() == arl.expression()
+    with pytest.raises(ValueError, match="a loss with order=4"):
+        TaylorSpace(order=3).starting_point("arl")
+
+
+def test_numbers_of_a_known_loss():
+    space = NumbersSpace("sce", ("alpha", "beta"))
+    start = space.starting_point(None)
+    assert space.scaled(start) == pytest.approx([0.1, 1.0])
+    loss = space.to_loss([0.5, 2.0], from_logits=True)
+    assert repr(loss) == (
+        "SCE(alpha=0.5, beta=2.0, log_zero=-4.0, from_logits=True)"
+    )
+    with pytest.raises(ValueError, match=r"names of arguments.*\('q',\)"):
+        NumbersSpace("sce", ("q",))
+    with pytest.raises(ValueError, match="`x0` must be above 0"):
+        space.starting_point([1.0, 0.0])

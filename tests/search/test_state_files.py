@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from keras_arl.search import LossTuner
+from keras_arl.search import TaylorSpace
 from keras_arl.search import durable
 from keras_arl.search.journal import VERSION
 from keras_arl.search.journal import Journal
@@ -176,14 +177,19 @@ def test_a_version_of_another_program_is_refused(tmp_path, parts):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
-    [("popsize", 6), ("sigma0", 0.7), ("selection_tasks", 5), ("order", 3)],
+    ("name", "value", "message"),
+    [
+        ("popsize", 6, "popsize: .* there, 6 asked"),
+        ("sigma0", 0.7, "sigma0: .* there, 0.7 asked"),
+        ("selection_tasks", 5, "selection_tasks: .* there, 5 asked"),
+        ("space", TaylorSpace(3), "order: 4 there, 3 asked"),
+    ],
 )
-def test_other_settings_are_refused(tmp_path, parts, name, value):
+def test_other_settings_are_refused(tmp_path, parts, name, value, message):
     directory = tmp_path / "search"
     shutil.copytree(parts[2], directory)
     other = {**SETTINGS, name: value}
-    with pytest.raises(ValueError, match=rf"{name}: .* there, {value!r} asked"):
+    with pytest.raises(ValueError, match=message):
         toy(directory, **other)
     anew = toy(directory, overwrite=True, **other)
     assert anew.oracle.trials == {}

@@ -9,6 +9,7 @@ import pytest
 
 from keras_arl.search import CMAESOracle
 from keras_arl.search import LossTuner
+from keras_arl.search import TaylorSpace
 from keras_arl.search import time_limit
 from tests.search.test_tuner import points
 from tests.search.toy import ToyTrainer
@@ -128,8 +129,8 @@ def test_a_training_that_is_interrupted_leaves_the_others_as_they_are(
         monkeypatch.setattr(Pausing, "pauses", pauses)
         monkeypatch.setattr(Pausing, "calls", 0)
         oracle = CMAESOracle(
-            order=2, generations=1, popsize=4, tasks_per_generation=1,
-            selection_tasks=1, finalists=1, seed=3,
+            space=TaylorSpace(2), generations=1, popsize=4,
+            tasks_per_generation=1, selection_tasks=1, finalists=1, seed=3,
             trial_timeout=60.0 if not pauses else 8.0,
         )  # fmt: skip
         tuner = LossTuner(

@@ -52,7 +52,7 @@ def searched(tmp_path_factory):
     start[1] = -0.1
     oracle = CMAESOracle(
         generations=4, popsize=8, tasks_per_generation=1, x0=start, sigma0=0.2,
-        seed=1, selection_tasks=2, class_aware=False,
+        seed=1, selection_tasks=2, space=TaylorSpace(class_aware=False),
     )  # fmt: skip
     tuner = LossTuner(oracle, tasks=small_task, directory=directory)
     tuner.search(verbose=0)
@@ -150,7 +150,7 @@ def own_search(directory, tasks=points, **kwargs):
 
 def oracle(**kwargs):
     return CMAESOracle(
-        order=2, generations=1, popsize=4, tasks_per_generation=1,
+        space=TaylorSpace(2), generations=1, popsize=4, tasks_per_generation=1,
         selection_tasks=1, seed=3, **kwargs,
     )  # fmt: skip
 

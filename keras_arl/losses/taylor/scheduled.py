@@ -83,9 +83,11 @@ class ScheduledTaylorLoss(TaylorLoss):
         )
         # Whether something moves the loss, or nothing should.
         self.is_moved = progress != polynomial.MIDDLE
+        self._num_calls = 0
 
     def __call__(self, y_true, y_pred, sample_weight=None):
-        if not self.is_moved:
+        self._num_calls += 1
+        if not self.is_moved and self._num_calls > _num_calls_before_fit():
             self.is_moved = True
             warnings.warn(
                 "This loss changes over a training, and nothing moves it: it "
@@ -145,3 +147,9 @@ class ScheduledTaylorLoss(TaylorLoss):
         # Not a matrix product, which accelerators round to fewer digits.
         moved = ops.sum(matrix * (self._numbers("changes") * powers), axis=-1)
         return super()._present_coefficients() + moved
+
+
+def _num_calls_before_fit():
+    """How often `fit` calls a loss before it calls the first callback."""
+    # On JAX Keras builds a model by a symbolic call of all that it compiles.
+    return 1 if keras.config.backend() == "jax" else 0
