@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from keras_arl.analysis import probing
 from keras_arl.analysis.styles import style_of
 from keras_arl.checks import check_num_classes
+from keras_arl.losses import ScheduledTaylorLoss
 
 # The slope's axis ends here, where some losses go on.
 _SLOPES = (-3.0, 1.0)
@@ -26,7 +27,8 @@ def plot_losses(losses, num_classes=10):
     slope at the uniform prediction, p = 1 / C, has size 1; one without a slope
     there is not scaled, as the legend says. Left the loss, right its slope: how
     hard a sample with that prediction pulls. A loss that grows without bound
-    leaves the frame, and so does a slope below -3 or above 1.
+    leaves the frame, and so does a slope below -3 or above 1. A
+    `ScheduledTaylorLoss` is drawn as it is at both ends of a training.
 
     Args:
         losses: Dictionary from a name to a `keras.losses.Loss` or a function
@@ -59,7 +61,7 @@ def plot_losses(losses, num_classes=10):
     figure = Figure(figsize=(10, 4.4), layout="constrained")
     value_axes, slope_axes = figure.subplots(1, 2)
     highest = 0.0
-    for name, loss in losses.items():
+    for name, loss in _at_both_ends(losses).items():
         value, slope, ends, is_scaled = _normalised_curve(loss, p, num_classes)
         highest = max(highest, value.max())
         label = name if is_scaled else f"{name} (not scaled: no slope at 1/C)"
@@ -96,6 +98,18 @@ def plot_losses(losses, num_classes=10):
         "to a slope of size 1 at the uniform prediction"
     )
     return figure
+
+
+def _at_both_ends(losses):
+    """The losses, of one that moves its first and its last moment."""
+    drawn = {}
+    for name, loss in losses.items():
+        if isinstance(loss, ScheduledTaylorLoss):
+            drawn[f"{name}, start"] = loss.at(0.0)
+            drawn[f"{name}, end"] = loss.at(1.0)
+        else:
+            drawn[name] = loss
+    return drawn
 
 
 def _normalised_curve(loss, p, num_classes):

@@ -16,6 +16,8 @@ from keras_arl.losses import ARL
 from keras_arl.losses import GCE
 from keras_arl.losses import MAE
 from keras_arl.losses import CrossEntropy
+from keras_arl.losses import ScheduledTaylorLoss
+from keras_arl.losses import TaylorLoss
 from keras_arl.search import plot_coefficients
 from keras_arl.search import plot_fitness
 
@@ -116,9 +118,8 @@ def write_report(tuner, path, command="", rows=None):
         "GCE": GCE(),
     }
     sections = {
-        "The loss found": to_mathml(loss)
+        "The loss found": _formula(loss)
         + _image(plot_losses(drawn), "The loss found beside others")
-        + f"<pre>{html.escape(loss.expression())}</pre>"
     }
     if rows is not None:
         sections["What it is worth"] = _worth(rows)
@@ -142,6 +143,18 @@ def write_report(tuner, path, command="", rows=None):
         for title, content in sections.items()
     )
     pathlib.Path(path).write_text(_PAGE.format(body=body), encoding="utf-8")
+
+
+def _formula(loss):
+    if isinstance(loss, ScheduledTaylorLoss):
+        return (
+            f"<p>At the start of a training</p>{to_mathml(loss.at(0.0))}"
+            f"<p>At its end</p>{to_mathml(loss.at(1.0))}"
+            f"<pre>{html.escape(loss.expression())}</pre>"
+        )
+    if isinstance(loss, TaylorLoss):
+        return f"{to_mathml(loss)}<pre>{html.escape(loss.expression())}</pre>"
+    return f"<pre>{html.escape(repr(loss))}</pre>"
 
 
 def _worth(rows):

@@ -6,6 +6,12 @@ import numpy as np
 
 from keras_arl.search.schedule import mean_gain
 
+# Of the table, those that are no numbers of the candidate's loss.
+COLUMNS_OF_CANDIDATES = (
+    *("phase", "generation", "candidate"),
+    *("scores", "cross_entropy", "score", "gain"),
+)
+
 
 def candidates_of(rows, space, sizes):
     """The table that `LossTuner.candidates` returns.

@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from keras_arl.search.candidates import COLUMNS_OF_CANDIDATES
 from keras_arl.search.candidates import best_by_generation
 
 
@@ -79,7 +80,7 @@ def plot_coefficients(candidates):
     names = [
         name
         for name in (best[0] if best else {})
-        if name.startswith(("theta_", "center_"))
+        if name not in COLUMNS_OF_CANDIDATES
     ]
     figure, axes = _over_generations()
     for number, name in enumerate(names):

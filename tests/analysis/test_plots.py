@@ -109,3 +109,11 @@ def test_the_legend_tells_every_mark():
         "truncated (not scaled: no slope at 1/C)",
         "uniform prediction, 1/C",
     ]
+
+
+def test_a_loss_that_moves_is_drawn_at_both_ends():
+    loss = losses.ScheduledTaylorLoss(
+        [0, -1, 0, 0, 0, 0], [0, -1, 0, 0], order=3
+    )
+    figure = analysis.plot_losses({"moving": loss})
+    assert set(curves(figure, 0)) == {"moving, start", "moving, end"}

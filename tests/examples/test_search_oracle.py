@@ -110,7 +110,9 @@ def test_it_ends_with_a_table_and_a_verdict(finished):
     [
         (["--order=7"], "--order=7"),
         (["--sigma0=0"], "--sigma0=0"),
-        (["--broad", "--datasets=iris"], "--broad has its own datasets"),
+        (["--broad", "--datasets=iris"], "--broad and --diverse have datas"),
+        (["--start=none.json"], "--start=none.json: "),
+        (["--start=none"], "'arl'"),
         (["--plain", "--jit_compile"], "leave out --jit_compile"),
         (["--processes=2", "--scheduler=x"], "either --processes or --sched"),
         (["--datasets="], "--datasets must name at least one"),

@@ -124,3 +124,18 @@ def test_matrices_that_are_none(matrix, message):
         noise.check_transition(matrix)
     with pytest.raises(ValueError, match=message):
         noise.corrupt_labels(np.array([0]), matrix, seed=0)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.2, 0.49])
+def test_class_dependent_noise_has_its_rate_and_differs_by_class(rate):
+    matrix = noise.class_dependent(rate, 10, seed=1)
+    np.testing.assert_allclose(matrix.sum(axis=1), 1)
+    assert (matrix >= 0).all()
+    wrong = 1 - np.diag(matrix)
+    np.testing.assert_allclose(wrong.mean(), rate)
+    if rate:
+        assert wrong.max() > 5 * wrong.min()
+        other = noise.class_dependent(rate, 10, seed=2)
+        assert np.abs(matrix - other).max() > 0.1
+    with pytest.raises(ValueError, match=r"below 0\.5"):
+        noise.class_dependent(0.5, 10, seed=1)

@@ -11,10 +11,13 @@ import pytest
 import tensorflow as tf
 
 import keras_arl
+from keras_arl import losses
 from keras_arl.analysis import is_trainable
 from keras_arl.losses import TaylorLoss
 from keras_arl.search import CMAESOracle
 from keras_arl.search import LossTuner
+from keras_arl.search.space import NumbersSpace
+from keras_arl.search.space import ScheduledTaylorSpace
 from keras_arl.search.space import TaylorSpace
 from keras_arl.tasks import ArchitectureConfig
 from keras_arl.tasks import Task
@@ -364,3 +367,28 @@ def test_keras_tuners_variables_are_refused(tmp_path, monkeypatch):
         RuntimeError, match=r"KERASTUNER_ORACLE_IP is set.*executor="
     ):
         own_search(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("space", "kind"),
+    [
+        (ScheduledTaylorSpace(2), losses.ScheduledTaylorLoss),
+        (NumbersSpace("sce", ("alpha", "beta")), losses.SCE),
+    ],
+)
+def test_a_search_finds_a_loss_of_its_space(tmp_path, space, kind):
+    settings = {
+        "space": space, "generations": 1, "popsize": 4, "seed": 3,
+        "tasks_per_generation": 1, "selection_tasks": 1,
+        "fitness": "regret", "panel": ("gce",),
+    }  # fmt: skip
+    tuner = LossTuner(CMAESOracle(**settings), tasks=points, directory=tmp_path)
+    tuner.search(verbose=0)
+    found = tuner.best_loss(from_logits=True)
+    assert type(found) is kind
+    row = tuner.results()[-1]
+    assert 0 <= row["score"] <= 1
+    assert set(space.names) <= set(row)
+    keras_arl.evaluation.write_report(tuner, tmp_path / "report.html")
+    again = LossTuner(CMAESOracle(**settings), tasks=points, directory=tmp_path)
+    assert again.best_loss(from_logits=True).get_config() == found.get_config()

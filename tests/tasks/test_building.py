@@ -133,17 +133,20 @@ def test_asymmetric_noise_among_a_choice_of_classes():
     assert flips <= set(noise.MNIST_MAPPING.items())
 
 
-def test_instance_dependent_noise():
-    config = dataclasses.replace(
-        sample_task(0), noise="instance_dependent", noise_rate=0.4
-    )
+@pytest.mark.parametrize(
+    ("name", "function", "rate"),
+    [
+        ("instance_dependent", noise.instance_dependent_labels, 0.4),
+        ("weak_classifier", noise.weak_classifier_labels, 0.1),
+    ],
+)
+def test_noise_that_depends_on_the_example(name, function, rate):
+    config = dataclasses.replace(sample_task(0), noise=name, noise_rate=rate)
     x, y = build_task(config).train
     clean = true_label()
     true = np.array([clean[image.tobytes()] for image in x])
-    assert np.mean(true != y) == pytest.approx(0.4, abs=0.08)
-    expected, _ = noise.instance_dependent_labels(
-        x, true, 0.4, 10, derive_seeds(config.seed, 2)[1]
-    )
+    assert np.mean(true != y) == pytest.approx(rate, abs=0.08)
+    expected, _ = function(x, true, rate, 10, derive_seeds(config.seed, 2)[1])
     np.testing.assert_array_equal(y, expected)
 
 

@@ -1,3 +1,4 @@
+import collections
 import dataclasses
 import json
 
@@ -6,6 +7,7 @@ import numpy as np
 from keras_arl.tasks import TaskFamily
 from keras_arl.tasks import TaskSpace
 from keras_arl.tasks import broad_spaces
+from keras_arl.tasks import diverse_spaces
 from keras_arl.tasks import sample_architectures
 from keras_arl.tasks import sample_task
 
@@ -77,3 +79,19 @@ def test_broad_tasks_hold_what_they_promise():
         "breast_cancer digits iris mnist mnist+mnist trec:label-coarse "
         "trec:label-fine"
     )
+
+
+def test_diverse_tasks_hold_what_they_promise():
+    tasks = TaskFamily(diverse_spaces())
+    configs = [tasks.sample(seed) for seed in range(400)]
+    counts = collections.Counter(config.noise for config in configs)
+    assert {"class_dependent", "weak_classifier"} <= counts.keys()
+    assert counts["pair_flip"] > counts["symmetric"] / 2
+    networks = {config.architecture for config in configs}
+    # Few, so that few programs are compiled.
+    assert len(networks) <= 6
+    normalised = [c.architecture.batch_normalization for c in configs]
+    assert np.mean(normalised) < 0.2
+    # What the loss is measured on later is not among them.
+    broad = {name for space in broad_spaces() for name in space.datasets}
+    assert {config.dataset for config in configs} <= broad
