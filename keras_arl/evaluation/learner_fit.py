@@ -6,6 +6,7 @@ from keras_arl.learners.batch import indexed
 from keras_arl.training import fitting
 from keras_arl.training.batches import orders_of
 from keras_arl.training.batches import take
+from keras_arl.training.keys import moves
 from keras_arl.training.start import built_model
 
 
@@ -29,6 +30,13 @@ def built_learner(task, method, rewrite=None):
                 "learner: `functools.partial(keras_arl.learners."
                 f"{type(learner).__name__}, from_logits={task.from_logits})`. "
                 f"Received: from_logits={learner.base_loss.from_logits}"
+            )
+        if moves(learner.base_loss):
+            raise ValueError(
+                "A comparison trains learners with losses that stay as they "
+                "are; fit this one yourself, with the callback "
+                "`keras_arl.losses.LossSchedule`. Received: "
+                f"loss={learner.base_loss!r}"
             )
         if learner.needs_index and task.in_memory:
             learner.num_examples = len(task.train[1])

@@ -42,10 +42,10 @@ def weak_classifier_labels(features, labels, rate, num_classes, seed):
 
     >>> digits = sklearn.datasets.load_digits()
     >>> noisy, report = keras_arl.noise.weak_classifier_labels(
-    ...     digits.images / 16, digits.target, rate=0.2, num_classes=10, seed=0
+    ...     digits.images / 16, digits.target, rate=0.1, num_classes=10, seed=0
     ... )
     >>> round(report.rate, 2)
-    0.2
+    0.1
     """
     check_rate(rate)
     check_num_classes(num_classes)

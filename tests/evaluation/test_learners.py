@@ -90,6 +90,13 @@ def test_a_loss_with_the_clean_examples(made):
             "A learner is named by its class",
         ),
         (
+            functools.partial(
+                learners.ELR,
+                loss=losses.ScheduledTaylorLoss([0, -1, 0], [0.5], order=2),
+            ),
+            "losses that stay as they are.*loss=ScheduledTaylorLoss",
+        ),
+        (
             functools.partial(learners.ELR, from_logits=True),
             "learners.ELR, from_logits=False.*Received: from_logits=True",
         ),
