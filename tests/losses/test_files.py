@@ -70,7 +70,7 @@ def test_files_of_earlier_versions_have_the_values_that_they_had(path, rng):
     ("change", "message"),
     [
         ({"format": "other"}, "not a loss file"),
-        ({"version": 5}, "version 5.*reads versions 1 to 4"),
+        ({"version": 6}, "version 6.*reads versions 1 to 5"),
         ({"settings": {}}, "settings must have shifted, .*{}"),
         ({"version": 2, "class_aware": True}, "version 2.*fewer than ten"),
         ({"class_aware": 1}, "class_aware must be true or false.*1"),
