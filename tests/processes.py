@@ -5,6 +5,7 @@ takes milliseconds instead of the seconds of importing TensorFlow.
 """
 
 import contextlib
+import gc
 import multiprocessing
 import os
 import subprocess
@@ -32,6 +33,8 @@ def start(log, target, *args, **environment):
 
 
 def _run(log, target, args, environment):
+    # As in conftest.py, for what the server has imported.
+    gc.freeze()
     os.environ.update(environment)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)

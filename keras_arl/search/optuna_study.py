@@ -36,7 +36,7 @@ def to_optuna(tuner, storage=None, study_name="loss_search"):
     ...     seed=0,
     ... )
     >>> tuner = keras_arl.search.LossTuner(
-    ...     oracle, tasks=keras_arl.tasks.TaskFamily(), directory="exported"
+    ...     oracle, tasks=keras_arl.tasks.TaskFamily(), directory="results"
     ... )
     >>> tuner.search(verbose=0)
     >>> study = keras_arl.search.to_optuna(tuner)

@@ -1,6 +1,7 @@
 """Running the examples as their users do."""
 
 import contextlib
+import gc
 import os
 import pathlib
 import runpy
@@ -56,6 +57,7 @@ def run(directory, program, *arguments):
 
 
 def _run(directory, path, arguments, outputs):
+    gc.freeze()
     os.chdir(directory)
     for descriptor, output in enumerate(outputs, start=1):
         os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT), descriptor)

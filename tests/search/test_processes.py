@@ -16,6 +16,7 @@ from keras_arl.search import CMAESOracle
 from keras_arl.search import LossTuner
 from keras_arl.search import dispatch
 from keras_arl.search import processes as search_processes
+from keras_arl.tasks import ArchitectureConfig
 from keras_arl.tasks import TaskFamily
 from keras_arl.tasks import TaskSpace
 from tests import processes
@@ -82,14 +83,25 @@ def test_processes_find_what_one_finds(tmp_path, alone, count):
 
 
 def test_real_trainings_score_the_same_in_processes(tmp_path):
-    space = TaskSpace(num_train=100, epochs=(1,), families=("mlp",))
+    # One program for all trainings of a process, which takes seconds to make.
+    space = TaskSpace(
+        architectures=(ArchitectureConfig("mlp", (8,), "relu", False, 0.0),),
+        num_train=100,
+        epochs=(1,),
+        optimizers=(("sgd", 0.1),),
+    )
 
     def tuner(name):
         oracle = CMAESOracle(
             generations=1, popsize=4, tasks_per_generation=2,
             selection_tasks=1, seed=0,
         )  # fmt: skip
-        return LossTuner(oracle, TaskFamily(space), directory=tmp_path / name)
+        return LossTuner(
+            oracle,
+            TaskFamily(space),
+            directory=tmp_path / name,
+            baseline=False,
+        )
 
     here, there = tuner("here"), tuner("there")
     here.search(verbose=0)

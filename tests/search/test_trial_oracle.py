@@ -28,7 +28,10 @@ def tune(directory, oracle, stop_after=None):
                 if len(losses) == stop_after:
                     raise KeyboardInterrupt
                 losses.append(oracle.loss(hp))
-                model.compile("sgd", losses[-1], metrics=["accuracy"])
+                # A graph of each training would take a minute.
+                model.compile(
+                    "sgd", losses[-1], metrics=["accuracy"], run_eagerly=True
+                )
             return model
 
         def fit(self, hp, model, *args, **kwargs):

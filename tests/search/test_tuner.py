@@ -36,7 +36,8 @@ SPACE = TaskSpace(
     epochs=(25,),
     num_train=400,
 )
-TRAINER = Trainer()
+# Whole epochs in XLA: hundreds of steps of a small network each.
+TRAINER = Trainer(jit_compile=True)
 
 
 def small_task(seed):
@@ -57,7 +58,9 @@ def searched(tmp_path_factory):
         generations=4, popsize=8, tasks_per_generation=1, x0=start, sigma0=0.2,
         seed=1, selection_tasks=2, space=TaylorSpace(class_aware=False),
     )  # fmt: skip
-    tuner = LossTuner(oracle, tasks=small_task, directory=directory)
+    tuner = LossTuner(
+        oracle, tasks=small_task, trainer=TRAINER, directory=directory
+    )
     tuner.search(verbose=0)
     return tuner
 

@@ -151,8 +151,13 @@ def test_losses_trained_together(model):
     assert together[:2] == pytest.approx(alone, abs=BOUND)
     assert isinstance(threaded[2], TrainingDivergedError)
     assert str(together[2]) == str(threaded[2])
-    # Other numbers of any class; losses of two classes are trained alone, and
-    # those without numbers.
+
+
+@on_jax
+def test_which_losses_are_trained_together():
+    """Other numbers of any class, but not two classes, nor without numbers."""
+    trainer, vectorized = Trainer(), Trainer(vectorize=True)
+    problem = task(architecture="net")
     for group in ([GCE, losses.GCE(0.3)], [TAYLOR, GCE], [losses.NCE()] * 2):
         group = [type(loss).from_config(loss.get_config()) for loss in group]
         expected = [trainer.evaluate(problem, loss) for loss in group]
