@@ -13,7 +13,6 @@ from keras_arl.losses.correction import BackwardCorrection
 from keras_arl.losses.correction import ForwardCorrection
 from keras_arl.losses.cross_entropy import CrossEntropy
 from keras_arl.losses.dal import DAL
-from keras_arl.losses.dal import DALSchedule
 from keras_arl.losses.entropy_regularization import EntropyRegularization
 from keras_arl.losses.epsilon_softmax import EpsilonSoftmax
 from keras_arl.losses.focal import Focal
@@ -70,7 +69,6 @@ __all__ = [
     "BiTempered",
     "ClassificationLoss",
     "CrossEntropy",
-    "DALSchedule",
     "EntropyRegularization",
     "EpsilonSoftmax",
     "Focal",

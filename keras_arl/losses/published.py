@@ -87,7 +87,7 @@ _PUBLISHED = {
         "ldr_kl": {"margin": 0.1, "temperature": 10.0},
         "ce+lc": {"norm": 1.0, "threshold": 1.0},
         "ce+sl": {"regularization": 1.0},
-        "dal_schedule": {"start": 0.6, "end": 1.5},
+        "dal": {"q": 0.6, "end": 1.5},
         "l1_regularization": {
             "nce+nnce": 5e-5,
             "nfl+nnfl": 5e-5,
@@ -123,7 +123,7 @@ _PUBLISHED = {
         "ldr_kl": {"margin": 0.1, "temperature": 1.0},
         "ce+lc": {"norm": 0.5, "threshold": 2.0},
         "ce+sl": {"regularization": 0.25},
-        "dal_schedule": {"start": 0.6, "end": 1.5},
+        "dal": {"q": 0.6, "end": 1.5},
         "l1_regularization": {
             "nce+nnce": 5e-7,
             "nfl+nnfl": 5e-7,
@@ -144,8 +144,7 @@ _PUBLISHED = {
         "js": {"weight": 0.1, "scaled": False},
         "ldr_kl": {"margin": 0.1, "temperature": 1.0},
         "ce+lc": {"norm": 1.2, "threshold": 1 / 1.2},
-        "dal": {"q": 0.4},
-        "dal_schedule": {"start": 0.4, "end": 1.5},
+        "dal": {"q": 0.4, "end": 1.5},
         "l1_regularization": {"nce+nnce": 5e-6},
     },
     "clothing1m": {
@@ -183,10 +182,10 @@ def published_settings(dataset):
 
     Returns:
         A dictionary from the name of a loss to its arguments; from
-        `"sparse_regularization_schedule"` and `"dal_schedule"` to those of the
-        callbacks; from `"l1_regularization"` to a dictionary from the name of
-        a loss to the `delta` that it was trained with. For a loss that is
-        missing nothing is published for this dataset alone; its defaults hold.
+        `"sparse_regularization_schedule"` to those of the callback; from
+        `"l1_regularization"` to a dictionary from the name of a loss to the
+        `delta` that it was trained with. For a loss that is missing nothing is
+        published for this dataset alone; its defaults hold.
 
     Raises:
         ValueError: If the dataset is none of them.

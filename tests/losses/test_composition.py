@@ -160,10 +160,10 @@ def test_a_loaded_regularisation_goes_on(rng, tmp_path):
 
 def test_a_dal_moves_from_gce_to_an_entropy(rng):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
-    loss = losses.DAL(from_logits=True)
+    loss = losses.DAL(q=0.5, from_logits=True)
     model.compile(optimizer=keras.optimizers.SGD(0.0), loss=loss)
     x, labels = rng.normal(size=(8, 2)), rng.integers(3, size=8)
-    schedule = losses.DALSchedule(loss, epochs=4, start=0.5, end=1.5)
+    schedule = losses.LossSchedule()
     found = model.fit(
         x, labels, epochs=4, batch_size=8, callbacks=[schedule], verbose=0
     ).history["loss"]
@@ -176,13 +176,17 @@ def test_a_dal_moves_from_gce_to_an_entropy(rng):
         for q, weight in numbers
     ]
     np.testing.assert_allclose(found, expected, rtol=1e-4)
+    # A loaded loss goes on from where it began, not from where it was.
+    again = losses.DAL.from_config(loss.get_config())
+    assert (again.q, again.start) == (1.25, 0.5)
     # A `q` that stays below 1 never comes to the entropy.
-    assert losses.DALSchedule(loss, 4, 0.5, 0.9).numbers(3) == {
+    assert losses.DAL(q=0.5, end=0.9).moving_numbers(3, 4) == {
         "q": pytest.approx(0.8),
         "entropy_weight": 0.0,
     }
+    assert not losses.DAL(end=None).moves
     with pytest.raises(ValueError, match=r"`end`.*start=0\.6.*end=0\.5"):
-        losses.DALSchedule(loss, epochs=4, end=0.5)
+        losses.DAL(end=0.5)
 
 
 def test_an_l1_penalty_is_of_all_weights(rng):

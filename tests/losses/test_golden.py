@@ -78,7 +78,7 @@ LOSSES = {
     "phuber_ce_t50": ("phuber_ce", {"tau": 50}),
     "phuber_gce_q0.7_t10": ("phuber_gce", {"q": 0.7, "tau": 10}),
     "dal_q0.6_l0.0": ("dal", {"q": 0.6, "entropy_weight": 0}),
-    "dal_q1.5_l1.0": ("dal", {"q": 1.5, "entropy_weight": 1}),
+    "dal_q1.5_l1.0": ("dal", {"q": 1.5, "entropy_weight": 1, "end": None}),
     **{
         f"nls_r{x}": ("label_smoothing", {"label_smoothing": x})
         for x in (-0.4, -6.0)

@@ -59,8 +59,6 @@ def test_published_settings_are_arguments_of_their_losses(dataset):
     settings = losses.published_settings(dataset)
     growth = settings.pop("sparse_regularization_schedule", {})
     losses.SparseRegularizationSchedule(get("ce+sr"), **growth)
-    ends = settings.pop("dal_schedule", {})
-    losses.DALSchedule(get("dal"), epochs=1, **ends)
     for name, delta in settings.pop("l1_regularization", {}).items():
         assert name in settings
         assert 0 < delta < 1e-3
