@@ -23,6 +23,8 @@ LONGEST = (
     "test_docstrings.py",
     "test_programs.py",
     "test_trainers.py",
+    "test_trainer.py",
+    "test_shared_programs.py",
 )
 
 
@@ -54,6 +56,27 @@ def seeded():
     import keras
 
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture
+def quick_graphs():
+    """TensorFlow's graphs as they are traced, for what only has to run.
+
+    Making them faster takes longer than a few steps do.
+    """
+    import tensorflow as tf
+
+    options = tf.config.optimizer.get_experimental_options()
+    before = options.get("disable_meta_optimizer", False)
+
+    def disable(whether):
+        tf.config.optimizer.set_experimental_options(
+            {"disable_meta_optimizer": whether}
+        )
+
+    disable(True)
+    yield
+    disable(before)
 
 
 @pytest.fixture

@@ -56,6 +56,7 @@ class OutputChecker(doctest.OutputChecker):
         return super().check_output(want, got, optionflags)
 
 
+@pytest.mark.usefixtures("quick_graphs")
 @pytest.mark.parametrize("name", TESTS)
 def test_examples(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -93,6 +93,7 @@ def test_the_search_on_own_data_ends_in_a_verdict(readme):
     assert re.match(r"The loss found (beats|does not beat) ARL", last)
 
 
+@pytest.mark.usefixtures("quick_graphs")
 @pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.stem)
 def test_the_blocks_of_a_guide_run(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -100,6 +101,7 @@ def test_the_blocks_of_a_guide_run(path, tmp_path, monkeypatch):
     run_blocks(path)
 
 
+@pytest.mark.usefixtures("quick_graphs")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_the_cells_of_a_notebook_run(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
