@@ -25,8 +25,9 @@ class Signature:
         config: Lines of the configuration, without names and seeds.
         outputs: What the model makes of fixed inputs with fixed variables, a
             list of arrays. It tells of what no configuration does, such as the
-            constants of an adapted `Normalization`. Empty where the model
-            cannot be called so.
+            constants of an adapted `Normalization`. Empty where the
+            configuration is known to tell everything, or the model cannot be
+            called so.
     """
 
     shapes: list
@@ -56,12 +57,13 @@ def signature(model, inputs):
 
     Args:
         model: A built `keras.Model`.
-        inputs: A structure of `keras.KerasTensor`.
+        inputs: A structure of `keras.KerasTensor`, or `None`: the configuration
+            tells everything.
     """
     return Signature(
         [tuple(variable.shape) for variable in model.variables],
         _lines(_config(model)),
-        _outputs(model, inputs),
+        [] if inputs is None else _outputs(model, inputs),
     )
 
 

@@ -12,7 +12,9 @@ import pytest
 
 from keras_arl import losses
 from keras_arl.losses import TaylorLoss
+from keras_arl.tasks import ArchitectureConfig
 from keras_arl.tasks import Task
+from keras_arl.tasks import build_model
 from keras_arl.training import PlainTrainer
 from keras_arl.training import Trainer
 from keras_arl.training import TrainingDivergedError
@@ -320,6 +322,20 @@ def test_models_that_differ_are_refused_under_one_name():
     message = r"one `architecture` must have the same model.*\(64, 16\)"
     with pytest.raises(ValueError, match=message):
         trainer.evaluate(task(mlp, architecture="net"), GCE)
+
+
+@compiled
+def test_networks_of_this_package_are_refused_under_one_name():
+    trainer = Trainer()
+
+    def evaluate(activation):
+        network = ArchitectureConfig("mlp", (8,), activation, False, 0.0)
+        model = functools.partial(build_model, network, SIZE, NUM_CLASSES, 0)
+        return trainer.evaluate(task(model, architecture="one", epochs=1), GCE)
+
+    evaluate("relu")
+    with pytest.raises(ValueError, match="activation: tanh"):
+        evaluate("tanh")
 
 
 def test_errors_of_the_model_are_its_own(trainer):
