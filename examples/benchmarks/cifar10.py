@@ -44,6 +44,9 @@ _NOISES = {
 _NAMES = flags.DEFINE_list(
     "methods", list(_METHODS), "Of " + ", ".join(_METHODS) + "."
 )
+_CHOSEN_NOISES = flags.DEFINE_list(
+    "noises", list(_NOISES), "Of " + ", ".join(_NOISES) + "."
+)
 _EPOCHS = flags.DEFINE_integer("epochs", 15, "Epochs.", 1)
 _EXAMPLES = flags.DEFINE_integer("examples", 50000, "Training images.", 1)
 _SEED = flags.DEFINE_integer("seed", 0, "Of labels, weights and batches.", 0)
@@ -56,6 +59,9 @@ _OUTPUT = flags.DEFINE_string("output", "results/cifar10.csv", "The table.")
 
 def main():
     names = program.listed(_NAMES, _METHODS)
+    noises = {
+        name: _NOISES[name] for name in program.listed(_CHOSEN_NOISES, _NOISES)
+    }
     if _WRITE_IMAGES.value:
         write_images(_WRITE_IMAGES.value)
         return
@@ -83,7 +89,7 @@ def main():
             batch_size=128,
             architecture="residual network",
         )
-        for name, matrix in _NOISES.items()
+        for name, matrix in noises.items()
     }
     output = pathlib.Path(_OUTPUT.value)
     output.parent.mkdir(parents=True, exist_ok=True)
