@@ -136,9 +136,9 @@ class Generation:
         elif self.fitness_kind == "regret":
             shape = -1, len(self.task_seeds)
             best = np.array(rivals, dtype="float64").reshape(shape)
-            # Where every rival failed, a candidate's own score is as good.
-            best = np.where(np.isnan(best), -np.inf, best).max(axis=0)
-            values, mean = values - np.maximum(best, 0.0), _mean_and_worst
+            # Without any score of a rival what counts is a candidate's own.
+            best = np.nan_to_num(best, nan=0.0).max(axis=0, initial=0.0)
+            values, mean = values - best, _mean_and_worst
         return self._unless_failed(scores, map(mean, values))
 
     def means(self, scores):

@@ -267,8 +267,8 @@ class NumbersSpace(SearchSpace):
     """The numbers of a known loss, such as alpha and beta of SCE.
 
     CMA-ES searches their logarithms, so that a step changes a number by a
-    factor. A candidate whose numbers the loss refuses
-    has failed trials, and ranks behind all others.
+    factor. A candidate whose numbers the loss refuses has failed trials, and
+    ranks behind all others.
 
     Args:
         loss: Name of a loss, as `keras_arl.losses.get` takes it.
