@@ -29,9 +29,8 @@ class ScheduledTaylorLoss(TaylorLoss):
 
     The callback `LossSchedule` moves t: in epoch e of E, counted from 0, it is
     (e + 0.5) / E. Without the callback the loss warns once, and stays the one
-    of the middle. A
-    `keras_arl.training.Trainer`, a search and `keras_arl.evaluation.compare`
-    move t by themselves.
+    of the middle. A `keras_arl.training.Trainer`, a search and
+    `keras_arl.evaluation.compare` move t by themselves.
 
     Args:
         coefficients: The theta_ij0 in the order of `exponents`.
