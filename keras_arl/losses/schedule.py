@@ -79,11 +79,10 @@ class LossSchedule(keras.callbacks.Callback):
                 "without `loss` finds. Received: "
                 f"loss={self._given!r}, and a model with {found}"
             )
-        asked = self.params["epochs"]
-        if self.epochs is not None and asked > self.epochs:
+        if self.epochs is not None and self.params["epochs"] > self.epochs:
             raise ValueError(
-                f"`fit` trains up to epoch {asked}, later than the schedule's "
-                f"last one. Received: epochs={self.epochs}"
+                f"`fit` trains up to epoch {self.params['epochs']}, later than "
+                f"the schedule's last one. Received: epochs={self.epochs}"
             )
         self.loss.is_moved = True
 
