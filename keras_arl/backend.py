@@ -54,6 +54,22 @@ def on_host():
         return contextlib.nullcontext()
 
 
+def read_on_host(value):
+    """A value that a function which JAX compiles asks for in each call.
+
+    Args:
+        value: Function without arguments that returns a NumPy array, always of
+            one shape and dtype. It must not use JAX, which would wait for
+            itself.
+    """
+    import jax
+
+    first = value()
+    return jax.pure_callback(
+        value, jax.ShapeDtypeStruct(first.shape, first.dtype)
+    )
+
+
 def value_and_gradient(function, x):
     """The value of a function and its gradient, as NumPy arrays.
 

@@ -11,6 +11,7 @@ from keras import ops
 
 from keras_arl.backend import is_traced
 from keras_arl.backend import is_tracing
+from keras_arl.backend import read_on_host
 from keras_arl.backend import share_of_replica
 from keras_arl.checks import check_integer
 from keras_arl.losses import labels as reading
@@ -126,6 +127,9 @@ class ClassificationLoss(keras.losses.Loss):
         self.ignore_class = ignore_class
         self.axis = check_integer("axis", axis)
         self._is_constant_of_a_trace = False
+        # The numbers that a function of JAX's reads from the host at each call,
+        # instead of keeping those it was traced with: NumPy arrays by name.
+        self.read_anew = {}
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -284,6 +288,8 @@ class ClassificationLoss(keras.losses.Loss):
             return value
         value = ops.convert_to_tensor(value)
         if keras.config.backend() == "jax" and not is_traced(value):
+            if name in self.read_anew and is_tracing():
+                return read_on_host(lambda: self.read_anew[name])
             # Within `jax.jit`, what is computed from a constant is traced.
             self._is_constant_of_a_trace |= is_traced(value + 0)
         return value

@@ -35,6 +35,8 @@ def set_number(loss, name, value):
     variable = vars(loss).get(name)
     if isinstance(variable, keras.Variable):
         variable.assign(value)
+        if name in loss.read_anew:
+            loss.read_anew[name] = np.asarray(value, variable.dtype)
     else:
         vars(loss)[name] = value
 

@@ -14,8 +14,7 @@ class LossSchedule(keras.callbacks.Callback):
     Before each epoch it sets the numbers of a loss that changes over a
     training, such as `ScheduledTaylorLoss`. They depend on the epoch and on the
     number of epochs alone, so that a training that goes on with `initial_epoch`
-    goes on with the right ones. On JAX a change compiles the training step
-    anew.
+    goes on with the right ones.
 
     A subclass that implements `numbers(epoch)`, a dictionary from names of
     hyperparameters, which are variables, to floats, moves losses of a class
@@ -85,17 +84,23 @@ class LossSchedule(keras.callbacks.Callback):
                 f"the schedule's last one. Received: epochs={self.epochs}"
             )
         self.loss.is_moved = True
+        if keras.config.backend() == "jax":
+            self._have_them_read_anew()
+
+    def _have_them_read_anew(self):
+        """Keeps JAX from compiling the training step for each epoch."""
+        numbers = self.numbers(0)
+        if numbers.keys() <= self.loss.read_anew.keys():
+            return
+        for name, value in numbers.items():
+            self.loss.read_anew[name] = np.asarray(value, self.loss.dtype)
+        # What was compiled before keeps the numbers it was traced with.
+        self.model.make_train_function(force=True)
+        self.model.make_test_function(force=True)
 
     def on_epoch_begin(self, epoch, logs=None):
-        before = self.loss.hyper_values()
         for name, value in self.numbers(epoch).items():
             set_number(self.loss, name, value)
-        pairs = zip(before, self.loss.hyper_values(), strict=True)
-        changed = any(np.any(old != new) for old, new in pairs)
-        if changed and keras.config.backend() == "jax":
-            # A function that JAX compiled keeps the numbers it was traced with.
-            self.model.make_train_function(force=True)
-            self.model.make_test_function(force=True)
 
     @property
     def _expected(self):

@@ -122,8 +122,7 @@ class SparseRegularizationSchedule(LossSchedule):
     ```
 
     It depends on the epoch alone, so that a training that goes on with
-    `initial_epoch` goes on with the right weight. On JAX a change of the
-    weight compiles the training step anew.
+    `initial_epoch` goes on with the right weight.
 
     Args:
         loss: The `SparseRegularization` that the model is compiled with.

@@ -125,6 +125,30 @@ def test_the_schedule_moves_it_and_a_resumed_training_goes_on(tmp_path):
         )
 
 
+class Counting(losses.ScheduledTaylorLoss):
+    """Counts its calls, of which a compiled function has one for all steps."""
+
+    hyperparameters = losses.ScheduledTaylorLoss.hyperparameters
+    num_calls = 0
+
+    def index_loss(self, labels, predictions):
+        self.num_calls += 1
+        return super().index_loss(labels, predictions)
+
+
+@pytest.mark.skipif(
+    keras.config.backend() == "torch", reason="nothing is compiled on PyTorch"
+)
+def test_a_schedule_is_no_reason_to_compile_anew():
+    model = compiled()
+    loss = Counting(**NUMBERS, from_logits=True)
+    model.compile("adam", loss=loss)
+    seen = fitted(model, epochs=6)
+    assert len(set(seen)) == 6
+    # Once more where Keras builds a model by a symbolic call.
+    assert loss.num_calls <= 2
+
+
 def test_a_schedule_that_is_too_short_is_refused():
     with pytest.raises(ValueError, match=r"up to epoch 3.*epochs=2"):
         fitted(compiled(), losses.LossSchedule(epochs=2), epochs=3)
