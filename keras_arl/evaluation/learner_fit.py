@@ -6,7 +6,7 @@ from keras_arl.learners.batch import indexed
 from keras_arl.training import fitting
 from keras_arl.training.batches import orders_of
 from keras_arl.training.batches import take
-from keras_arl.training.keys import moves
+from keras_arl.training.keys import schedules_of
 from keras_arl.training.start import built_model
 
 
@@ -31,13 +31,6 @@ def built_learner(task, method, rewrite=None):
                 f"{type(learner).__name__}, from_logits={task.from_logits})`. "
                 f"Received: from_logits={learner.base_loss.from_logits}"
             )
-        if moves(learner.base_loss):
-            raise ValueError(
-                "A comparison trains learners with losses that stay as they "
-                "are; fit this one yourself, with the callback "
-                "`keras_arl.losses.LossSchedule`. Received: "
-                f"loss={learner.base_loss!r}"
-            )
         if learner.needs_index and task.in_memory:
             learner.num_examples = len(task.train[1])
             learner.build_memory()
@@ -60,14 +53,15 @@ class LearnerFit:
 
     def accuracies(self, task):
         """Trains; returns the clean accuracy after each epoch."""
-        train, callbacks = task.train, []
+        train = task.train
+        callbacks = schedules_of(self.learner.base_loss)
         if task.in_memory:
             train = TaskBatches(task, self.learner.needs_index)
-            callbacks = [
+            callbacks.append(
                 keras.callbacks.LambdaCallback(
                     on_epoch_begin=lambda epoch, logs: train.begin_epoch(epoch)
                 )
-            ]
+            )
         return fitting.fit(
             self.learner,
             fitting.FitData(train, task.validation, None),

@@ -9,6 +9,7 @@ from keras import ops
 from keras_arl.evaluation.learner_fit import TaskBatches
 from keras_arl.evaluation.learner_fit import meta_data_for
 from keras_arl.learners.data import training_data
+from keras_arl.losses.schedule import move
 from keras_arl.training import fitting
 from keras_arl.training.batches import EVALUATION_BATCH
 from keras_arl.training.convolutions import as_matrix_products
@@ -42,6 +43,7 @@ class LearnerProgram:
         seed = int(ops.convert_to_numpy(learner.seed))
         for epoch in range(task.epochs):
             learner.begin_epoch(epoch)
+            move(learner.base_loss, epoch, task.epochs)
             data.begin_epoch(seed, epoch)
             batches.begin_epoch(epoch)
             learner.set_learning_rate()

@@ -115,6 +115,25 @@ class LossSchedule(keras.callbacks.Callback):
         return is_ours and bool(loss.moving_numbers(0, 1))
 
 
+def move(loss, epoch, epochs):
+    """Moves a loss and its parts without `fit`.
+
+    Before a function is compiled with it for the first time, too.
+
+    Args:
+        loss: A loss of this package.
+        epoch: Number of the epoch, from 0.
+        epochs: Number of epochs of the training.
+    """
+    loss.is_moved = True
+    for name, value in loss.moving_numbers(epoch, epochs).items():
+        if keras.config.backend() == "jax":
+            loss.read_anew[name] = np.asarray(value, loss.dtype)
+        set_number(loss, name, value)
+    for part in loss.parts.values():
+        move(part, epoch, epochs)
+
+
 def _losses_of(loss):
     """All losses of this package in a model's losses and their parts."""
     found = []

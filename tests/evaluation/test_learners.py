@@ -51,6 +51,25 @@ def test_a_learner_meets_what_a_loss_meets(rows):
     assert len({row["accuracy"] for row in rows}) > 3
 
 
+def test_a_loss_that_moves_does_so_within_a_learner(made):
+    moving = losses.ScheduledTaylorLoss(
+        [0, -1, 0, 0, 0, 0], [0, 2.5, 0, 0], order=3
+    )
+    methods = {
+        "alone": moving,
+        "within": functools.partial(learners.ELR, weight=0.0, loss=moving),
+        "still": moving.at(0.5),
+    }
+    found = evaluation.compare(methods, made, verbose=0)
+    of = {(row["task"], row["method"]): row["accuracy"] for row in found}
+    one_example = 1.01 / 32
+    for number in (0, 1):
+        assert of[number, "within"] == pytest.approx(
+            of[number, "alone"], abs=one_example
+        )
+    assert any(of[k, "within"] != of[k, "still"] for k in (0, 1))
+
+
 def test_a_kept_learner_trains_as_a_new_one(made, rows):
     # The second task, so that the learners are those of the first.
     kept = [row for row in rows if row["task"] == 1]
@@ -88,13 +107,6 @@ def test_a_loss_with_the_clean_examples(made):
         (
             learners.ELR(points.points_task(0).build_model()),
             "A learner is named by its class",
-        ),
-        (
-            functools.partial(
-                learners.ELR,
-                loss=losses.ScheduledTaylorLoss([0, -1, 0], [0.5], order=2),
-            ),
-            "losses that stay as they are.*loss=ScheduledTaylorLoss",
         ),
         (
             functools.partial(learners.ELR, from_logits=True),
