@@ -86,7 +86,7 @@ def test_a_search_can_start_from_the_loss_that_ships():
     arl = ARL()
     vector = TaylorSpace().starting_point("arl")
     assert TaylorSpace().to_loss(vector).expression() == arl.expression()
-    with pytest.raises(ValueError, match="a loss with order=4"):
+    with pytest.raises(ValueError, match="The loss has order=4"):
         TaylorSpace(order=3).starting_point("arl")
 
 
