@@ -4,11 +4,14 @@ Bounds of a flag are arguments of absl's `flags.DEFINE_integer`; what is left to
 check here is a positive number.
 """
 
+import contextlib
 import importlib
 import os
 import pathlib
+import signal
 import sys
 import tempfile
+import threading
 
 from absl import app
 from absl import flags
@@ -38,6 +41,31 @@ def start(main, stopped="Stopped."):
             fail(str(error))
 
     app.run(checked, flags_parser=_parse)
+
+
+@contextlib.contextmanager
+def repeated_interrupts():
+    """Repeats a Ctrl-C until it arrives: a destructor may swallow it."""
+    if os.name != "posix":
+        yield
+        return
+    heard = threading.Event()
+
+    def interrupt(signum, frame):
+        again = threading.Timer(1.0, repeat)
+        again.daemon = True
+        again.start()
+        raise KeyboardInterrupt
+
+    def repeat():
+        if not heard.is_set():
+            os.kill(os.getpid(), signal.SIGINT)
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        heard.set()
 
 
 def import_quietly(*names):

@@ -23,12 +23,9 @@ It writes, into --output:
 
 import contextlib
 import dataclasses
-import os
 import pathlib
 import shlex
-import signal
 import sys
-import threading
 
 import program
 from absl import flags
@@ -95,7 +92,7 @@ _FITNESS = flags.DEFINE_enum(
     "mean",
     ["mean", "rank", "regret"],
     "What candidates are compared by: mean accuracy, mean rank, or the regret "
-    "beside the best of the --panel, of which the worst tasks count double.",
+    "beside the best of the --panel, half of it that of the worst tasks.",
 )
 _PANEL = flags.DEFINE_list(
     "panel",
@@ -166,33 +163,8 @@ _OUTPUT = flags.DEFINE_string(
 
 def main():
     check_flags()
-    with repeated_interrupts():
+    with program.repeated_interrupts():
         run(shlex.join(["python", *sys.argv]))
-
-
-@contextlib.contextmanager
-def repeated_interrupts():
-    """Repeats a Ctrl-C until it arrives: a destructor may swallow it."""
-    if os.name != "posix":
-        yield
-        return
-    heard = threading.Event()
-
-    def interrupt(signum, frame):
-        again = threading.Timer(1.0, repeat)
-        again.daemon = True
-        again.start()
-        raise KeyboardInterrupt
-
-    def repeat():
-        if not heard.is_set():
-            os.kill(os.getpid(), signal.SIGINT)
-
-    signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield
-    finally:
-        heard.set()
 
 
 def check_flags():

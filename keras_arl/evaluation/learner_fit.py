@@ -6,7 +6,6 @@ from keras_arl.learners.batch import indexed
 from keras_arl.training import fitting
 from keras_arl.training.batches import orders_of
 from keras_arl.training.batches import take
-from keras_arl.training.keys import schedules_of
 from keras_arl.training.start import built_model
 
 
@@ -54,7 +53,7 @@ class LearnerFit:
     def accuracies(self, task):
         """Trains; returns the clean accuracy after each epoch."""
         train = task.train
-        callbacks = schedules_of(self.learner.base_loss)
+        callbacks = fitting.schedules_of(self.learner.base_loss)
         if task.in_memory:
             train = TaskBatches(task, self.learner.needs_index)
             callbacks.append(

@@ -16,15 +16,13 @@ class LossSchedule(keras.callbacks.Callback):
     number of epochs alone, so that a training that goes on with `initial_epoch`
     goes on with the right ones.
 
-    A subclass that implements `numbers(epoch)`, a dictionary from names of
-    hyperparameters, which are variables, to floats, moves losses of a class
-    that have no such numbers by themselves.
+    A subclass moves losses of a class whose numbers do not move by themselves:
+    it names the class, and implements `numbers(epoch)`, a dictionary from names
+    of hyperparameters, which are variables, to floats.
 
     Args:
         loss: The loss that the model is compiled with, or a part of it.
             Defaults to `None`: the one that is found there.
-        cls: The class that it must be of. Defaults to `None`: any whose
-            numbers move.
         epochs: Number of epochs of the whole training, where `fit` is called
             for a part of them. Defaults to `None`: that of `fit`.
 
@@ -47,9 +45,11 @@ class LossSchedule(keras.callbacks.Callback):
     0.875
     """
 
-    def __init__(self, loss=None, cls=None, epochs=None):
+    # Of the losses that are moved; `None`: all whose numbers move.
+    _loss_class = None
+
+    def __init__(self, loss=None, epochs=None):
         super().__init__()
-        self._cls = cls
         if loss is not None and not self._is_meant(loss):
             raise ValueError(
                 f"`loss` must be {self._expected}. Received: loss={loss}"
@@ -84,19 +84,10 @@ class LossSchedule(keras.callbacks.Callback):
                 f"the schedule's last one. Received: epochs={self.epochs}"
             )
         self.loss.is_moved = True
-        if keras.config.backend() == "jax":
-            self._have_them_read_anew()
-
-    def _have_them_read_anew(self):
-        """Keeps JAX from compiling the training step for each epoch."""
-        numbers = self.numbers(0)
-        if numbers.keys() <= self.loss.read_anew.keys():
-            return
-        for name, value in numbers.items():
-            self.loss.read_anew[name] = np.asarray(value, self.loss.dtype)
-        # What was compiled before keeps the numbers it was traced with.
-        self.model.make_train_function(force=True)
-        self.model.make_test_function(force=True)
+        if _have_read_anew(self.loss, self.numbers(0)):
+            # What was compiled before keeps the numbers it was traced with.
+            self.model.make_train_function(force=True)
+            self.model.make_test_function(force=True)
 
     def on_epoch_begin(self, epoch, logs=None):
         for name, value in self.numbers(epoch).items():
@@ -104,13 +95,13 @@ class LossSchedule(keras.callbacks.Callback):
 
     @property
     def _expected(self):
-        if self._cls is not None:
-            return f"a {self._cls.__name__}"
+        if self._loss_class is not None:
+            return f"a {self._loss_class.__name__}"
         return "a loss that changes over a training, as ScheduledTaylorLoss"
 
     def _is_meant(self, loss):
-        if self._cls is not None:
-            return isinstance(loss, self._cls)
+        if self._loss_class is not None:
+            return isinstance(loss, self._loss_class)
         is_ours = isinstance(loss, ClassificationLoss)
         return is_ours and bool(loss.moving_numbers(0, 1))
 
@@ -118,7 +109,7 @@ class LossSchedule(keras.callbacks.Callback):
 def move(loss, epoch, epochs):
     """Moves a loss and its parts without `fit`.
 
-    Before a function is compiled with it for the first time, too.
+    The first call has to come before the loss is compiled.
 
     Args:
         loss: A loss of this package.
@@ -126,12 +117,30 @@ def move(loss, epoch, epochs):
         epochs: Number of epochs of the training.
     """
     loss.is_moved = True
-    for name, value in loss.moving_numbers(epoch, epochs).items():
-        if keras.config.backend() == "jax":
-            loss.read_anew[name] = np.asarray(value, loss.dtype)
+    numbers = loss.moving_numbers(epoch, epochs)
+    _have_read_anew(loss, numbers)
+    for name, value in numbers.items():
         set_number(loss, name, value)
     for part in loss.parts.values():
         move(part, epoch, epochs)
+
+
+def _have_read_anew(loss, numbers):
+    """Has JAX read numbers in each step, so that no change is a new trace.
+
+    Args:
+        loss: The loss.
+        numbers: Their values, a dictionary by name.
+
+    Returns:
+        Whether JAX did not do so before.
+    """
+    is_known = numbers.keys() <= loss.read_anew.keys()
+    if is_known or keras.config.backend() != "jax":
+        return False
+    for name, value in numbers.items():
+        loss.read_anew[name] = np.asarray(value, loss.dtype)
+    return True
 
 
 def _losses_of(loss):

@@ -150,8 +150,10 @@ class SparseRegularizationSchedule(LossSchedule):
     4.0
     """
 
+    _loss_class = SparseRegularization
+
     def __init__(self, loss=None, growth=1.03, every=1):
-        super().__init__(loss, SparseRegularization)
+        super().__init__(loss)
         self.growth = check_number(
             "growth", growth, "a number of at least 1", lambda x: x >= 1
         )

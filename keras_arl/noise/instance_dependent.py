@@ -10,6 +10,8 @@ import numpy as np
 import scipy.stats
 
 from keras_arl.checks import check_num_classes
+from keras_arl.noise.labels import as_vectors
+from keras_arl.noise.labels import check_features
 from keras_arl.noise.labels import check_labels
 from keras_arl.noise.measurement import measure_noise
 from keras_arl.noise.pipelines import check_cardinality
@@ -74,12 +76,7 @@ def instance_dependent_labels(features, labels, rate, num_classes, seed):
     check_rate(rate)
     check_num_classes(num_classes)
     clean = check_labels(labels, num_classes).ravel()
-    features = np.asarray(features)
-    if len(features.shape) < 1 or len(features) != len(clean):
-        raise ValueError(
-            "There must be as many features as labels. Received: features of "
-            f"shape {features.shape}, {len(clean)} labels"
-        )
+    features = check_features(features, clean)
     chunks = (
         (features[start : start + _CHUNK], clean[start : start + _CHUNK])
         for start in range(0, len(clean), _CHUNK)
@@ -188,12 +185,7 @@ def _corrupt(chunks, count, rate, num_classes, seed):
     )
     start = 0
     for features, labels in chunks:
-        features = np.asarray(features, "float64").reshape(len(labels), -1)
-        if not np.isfinite(features).all():
-            raise ValueError(
-                "Features must be finite numbers. Received: "
-                f"{features[~np.isfinite(features)][:5].tolist()}"
-            )
+        features = as_vectors(features)
         here = slice(start, start + len(labels))
         noisy[here] = labels
         for true_class in np.unique(labels[flipped[here]]):

@@ -1,4 +1,4 @@
-"""Checks of arrays of class indices."""
+"""Checks of arrays of class indices, and of the features beside them."""
 
 import numpy as np
 
@@ -47,6 +47,40 @@ def check_labels(labels, num_classes):
                 f"{_EXPECTED} Received: shape {labels.shape}, one 1 in each row"
             )
     return labels.astype("int64")
+
+
+def check_features(features, labels):
+    """Returns the features of examples as an array, or raises.
+
+    Args:
+        features: Array of shape `(n, ...)`.
+        labels: The n labels.
+
+    Raises:
+        ValueError: If they are not as many.
+    """
+    features = np.asarray(features)
+    if not features.ndim or len(features) != len(labels):
+        raise ValueError(
+            "There must be as many features as labels. Received: features of "
+            f"shape {features.shape}, {len(labels)} labels"
+        )
+    return features
+
+
+def as_vectors(features):
+    """Features as float64 of shape `(n, S)`.
+
+    Raises:
+        ValueError: If one is not finite.
+    """
+    vectors = np.asarray(features, "float64").reshape(len(features), -1)
+    if not np.isfinite(vectors).all():
+        raise ValueError(
+            "Features must be finite numbers. Received: "
+            f"{vectors[~np.isfinite(vectors)][:5].tolist()}"
+        )
+    return vectors
 
 
 def check_fits(num_classes, dtype):

@@ -3,6 +3,8 @@
 import numpy as np
 
 from keras_arl.checks import check_num_classes
+from keras_arl.noise.labels import as_vectors
+from keras_arl.noise.labels import check_features
 from keras_arl.noise.labels import check_labels
 from keras_arl.noise.measurement import measure_noise
 from keras_arl.noise.streams import generator
@@ -35,8 +37,8 @@ def weak_classifier_labels(features, labels, rate, num_classes, seed):
         `labels`, and a `keras_arl.noise.NoiseReport`.
 
     Raises:
-        ValueError: If the arrays do not fit each other, a label is no class
-            index, or an argument is out of range.
+        ValueError: If the arrays do not fit each other, a feature is not
+            finite, a label is no class index, or an argument is out of range.
 
     Example:
 
@@ -51,13 +53,7 @@ def weak_classifier_labels(features, labels, rate, num_classes, seed):
     check_num_classes(num_classes)
     labels = np.asarray(labels)
     clean = check_labels(labels, num_classes).ravel()
-    features = np.asarray(features, "float64")
-    if len(features.shape) < 1 or len(features) != len(clean):
-        raise ValueError(
-            "There must be as many features as labels. Received: features of "
-            f"shape {features.shape}, {len(clean)} labels"
-        )
-    features = features.reshape(len(clean), -1)
+    features = as_vectors(check_features(features, clean))
     guesses = _nearest_mean(features, clean, generator(seed, _TAUGHT))
     mistakes = np.flatnonzero(guesses != clean)
     chosen = generator(seed, _WRONG).permutation(mistakes)

@@ -12,7 +12,6 @@ import numpy as np
 from keras_arl.analysis import is_trainable
 from keras_arl.backend import on_host
 from keras_arl.losses import CrossEntropy
-from keras_arl.losses import ScheduledTaylorLoss
 from keras_arl.losses import get
 from keras_arl.search import time_limit
 from keras_arl.search.job import Result
@@ -203,8 +202,6 @@ class Evaluator(Kept):
 
 
 def _teaches(loss, num_classes):
-    if isinstance(loss, ScheduledTaylorLoss):
-        loss = loss.at(0.0)
     return isinstance(loss, CrossEntropy) or is_trainable(loss, num_classes)
 
 

@@ -4,12 +4,11 @@ import keras_tuner
 import numpy as np
 
 from keras_arl import checks
-from keras_arl import losses
 from keras_arl.search.identity import check_same_settings
 from keras_arl.search.journal import Journal
-from keras_arl.search.schedule import FITNESSES
 from keras_arl.search.schedule import NoFitnessError
 from keras_arl.search.schedule import Schedule
+from keras_arl.search.schedule import check_fitness
 from keras_arl.search.space import SearchSpace
 from keras_arl.search.space import TaylorSpace
 from keras_arl.search.trial_oracle import TrialOracle
@@ -148,17 +147,7 @@ class CMAESOracle(TrialOracle):
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1)[0])
         checks.check_at_least("seed", seed, 0)
-        if fitness not in FITNESSES:
-            raise ValueError(
-                f"`fitness` must be one of {FITNESSES}. "
-                f"Received: fitness={fitness!r}"
-            )
-        if isinstance(panel, str):
-            raise ValueError(
-                f"`panel` must be a tuple of names. Received: panel={panel!r}"
-            )
-        for name in panel:
-            losses.get(name)
+        check_fitness(fitness, panel)
         if trial_timeout is not None:
             checks.check_positive("trial_timeout", trial_timeout)
         if isinstance(objective, str):

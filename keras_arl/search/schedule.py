@@ -7,15 +7,31 @@ import warnings
 import numpy as np
 import scipy.stats
 
+from keras_arl import losses
 from keras_arl.search.cmaes import CMAES
 
 SEARCH, SELECTION = "search", "selection"
-FITNESSES = ("mean", "rank", "regret")
+_FITNESSES = ("mean", "rank", "regret")
 _PURPOSES = {SEARCH: 1, SELECTION: 2}
-# Of a candidate's tasks, those where it does worst count twice.
-_SHARE_OF_WORST = 3
+# By regret, one in so many tasks is among a candidate's worst ones.
+_ONE_IN = 3
 # One or two equal scores may be chance.
 _FEWEST_COINCIDENCES = 3
+
+
+def check_fitness(fitness, panel):
+    """Raises a `ValueError` unless these are arguments of `CMAESOracle`."""
+    if fitness not in _FITNESSES:
+        raise ValueError(
+            f"`fitness` must be one of {_FITNESSES}. "
+            f"Received: fitness={fitness!r}"
+        )
+    if isinstance(panel, str):
+        raise ValueError(
+            f"`panel` must be a tuple of names. Received: panel={panel!r}"
+        )
+    for name in panel:
+        losses.get(name)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +50,7 @@ class Generation:
         candidates: Coefficients, then centre, of each candidate, scaled as the
             loss that is trained with.
         task_seeds: Seeds of the tasks.
-        fitness_kind: One of `FITNESSES`. Defaults to `"mean"`.
+        fitness_kind: `"mean"`, `"rank"` or `"regret"`. Defaults to `"mean"`.
         panel: Names of further losses that meet each task.
     """
 
@@ -194,7 +210,7 @@ def mean_gain(scores, baselines):
 def _mean_and_worst(values):
     """The mean of all values and that of the lowest third, a half each."""
     values = np.sort(list(values))
-    worst = values[: max(len(values) // _SHARE_OF_WORST, 1)]
+    worst = values[: max(len(values) // _ONE_IN, 1)]
     return float(values.mean() + worst.mean()) / 2
 
 

@@ -1,4 +1,4 @@
-"""The broad collection of tasks that ARL is searched on."""
+"""The collections of tasks for searches; ARL was searched on the broad one."""
 
 import dataclasses
 
@@ -180,14 +180,13 @@ def broad_spaces():
 
 
 def diverse_spaces():
-    """Tasks on which a compromise shows: those of `broad_spaces`, and others.
+    """Images, text and tables, on which a loss that fits one kind fails.
 
-    A loss that is found on one kind of task fails on another. These differ from
-    `broad_spaces` where losses were seen to: most networks have no batch
-    normalisation, some are plain convolutions; noise is often a pair flip, by
-    class, or a weak classifier's mistakes; there is unbalanced text and there
-    are small tables with few examples; 20 to 40 epochs, batches of 32 to 128.
-    There are few networks, so that few programs are compiled.
+    Most networks have no batch normalisation, which nearly all of
+    `broad_spaces` have, and some are plain convolutions. Noise is more often a
+    pair flip, differs by class, or is a weak classifier's mistakes. Text is
+    unbalanced, and tables are small. Trainings have 20 or 40 epochs and batches
+    of 32 to 128. Networks are few, so that few programs are compiled.
 
     Returns:
         A tuple of `TaskSpace`, for `TaskFamily`.
@@ -195,8 +194,8 @@ def diverse_spaces():
     Example:
 
     >>> tasks = keras_arl.tasks.TaskFamily(keras_arl.tasks.diverse_spaces())
-    >>> tasks.sample(seed=0).dataset in ("digits", "mnist", "mnist+mnist")
-    True
+    >>> tasks.sample(seed=0).dataset
+    'digits'
     """
     digits = TaskSpace(
         datasets=("digits",),
@@ -206,19 +205,16 @@ def diverse_spaces():
         epochs=(40,),
         num_train=800,
     )
-    plain_convolutions = dataclasses.replace(
-        digits, architectures=_PLAIN_CNNS, epochs=(40,)
-    )
+    plain_convolutions = dataclasses.replace(digits, architectures=_PLAIN_CNNS)
     few_digits = dataclasses.replace(
         digits,
         num_train=250,
         num_evaluation=150,
         num_classes=(3, 5),
         batch_size=32,
-        epochs=(40,),
     )
     unbalanced_digits = dataclasses.replace(
-        digits, noises=_DIVERSE_MILD, imbalances=(10.0, 50.0), epochs=(40,)
+        digits, noises=_DIVERSE_MILD, imbalances=(10.0, 50.0)
     )
     mnist = dataclasses.replace(
         digits,
@@ -260,7 +256,6 @@ def diverse_spaces():
         digits,
         datasets=("breast_cancer",),
         noises=_DIVERSE_MILD,
-        epochs=(40,),
         num_train=250,
         num_evaluation=200,
         batch_size=32,

@@ -6,7 +6,9 @@ import typing
 
 import keras
 
+from keras_arl.losses import LossSchedule
 from keras_arl.training import batches
+from keras_arl.training import keys
 
 
 class TrainingDivergedError(RuntimeError):
@@ -73,6 +75,11 @@ def compile_model(model, task, loss, **kwargs):
         metrics=["accuracy"],
         **kwargs,
     )
+
+
+def schedules_of(loss):
+    """The callbacks of `fit` that move the numbers of a loss, a list."""
+    return [LossSchedule()] if keys.moves(loss) else []
 
 
 def fit(model, data, epochs, last_epochs, callbacks=(), **kwargs):

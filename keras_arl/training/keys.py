@@ -8,7 +8,6 @@ import keras
 import numpy as np
 
 from keras_arl.losses import ClassificationLoss
-from keras_arl.losses import LossSchedule
 
 
 def program_key(task, loss):
@@ -93,11 +92,6 @@ def assign_loss(own, loss, epoch=None, epochs=None):
 def moves(loss):
     """Whether numbers of a loss move over a training."""
     return isinstance(loss, ClassificationLoss) and loss.moves
-
-
-def schedules_of(loss):
-    """The callbacks of `fit` that move the numbers of a loss, a list."""
-    return [LossSchedule()] if moves(loss) else []
 
 
 def loss_variables(own):

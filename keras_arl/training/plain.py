@@ -43,7 +43,7 @@ class PlainTrainer:
         # Numbers that are fed elsewhere are variables here, too: a compiler
         # rounds what it computes from constants otherwise.
         model = fitting.compiled_model(task, keys.own_copy(loss))
-        callbacks = copy.deepcopy(self._callbacks) + keys.schedules_of(loss)
+        callbacks = copy.deepcopy(self._callbacks) + fitting.schedules_of(loss)
         return fitting.fit(model, data, task.epochs, last_epochs, callbacks)
 
     def evaluate_all(self, task, losses, last_epochs=1):

@@ -52,6 +52,16 @@ def test_published_losses_can_teach(num_classes, from_logits):
         assert is_trainable(loss, num_classes), name
 
 
+def test_a_loss_that_moves_can_teach_if_its_first_moment_can():
+    # -(t - 0.2) p_y and its opposite.
+    for sign, can_teach in ((1, False), (-1, True)):
+        loss = losses.ScheduledTaylorLoss(
+            [0, -0.3 * sign, 0, 0, 0, 0], [0, -sign, 0, 0], order=3
+        )
+        assert is_trainable(loss, 10) == can_teach
+        assert is_trainable(loss.at(1.0), 10) != can_teach
+
+
 def test_what_cannot_teach():
     assert not is_trainable(losses.TruncatedGCE(k=0.5), 10)
     assert is_trainable(losses.TruncatedGCE(k=0.05), 10)

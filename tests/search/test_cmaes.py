@@ -45,3 +45,10 @@ def test_constant_fitness_does_not_stop_it():
         strategy.tell(strategy.ask(), [0.0] * 6)
         assert "tolflatfitness" not in strategy.stopped
         assert "tolfun" not in strategy.stopped
+
+
+def test_numbers_have_steps_of_their_own():
+    sizes = [1.0, 0.01]
+    strategy = CMAES(np.zeros(2), 0.5, 200, seed=0, step_sizes=sizes)
+    spread = np.std(strategy.ask(), axis=0)
+    assert spread == pytest.approx([0.5, 0.005], rel=0.2)

@@ -48,22 +48,23 @@ def save(loss, path, provenance=None):
         raise ValueError(
             f"Loss files hold a `TaylorLoss`. Received: loss={loss!r}"
         )
-    moves = isinstance(loss, ScheduledTaylorLoss)
+    version, changes = _WITHOUT_CHANGES, {}
+    if isinstance(loss, ScheduledTaylorLoss):
+        version = _VERSION
+        changes = {
+            "changes": list(loss.changes),
+            "change_exponents": [list(t) for t in loss.change_exponents],
+        }
     content = {
         "format": _FORMAT,
-        "version": _VERSION if moves else _WITHOUT_CHANGES,
+        "version": version,
         "order": loss.order,
         "class_aware": loss.class_aware,
         "center": list(loss.center),
         "coefficients": list(loss.coefficients),
-        **({"changes": list(loss.changes)} if moves else {}),
+        **changes,
         "settings": {name: getattr(loss, name) for name in _BEFORE},
         "exponents": [list(pair) for pair in loss.exponents],
-        **(
-            {"change_exponents": [list(e) for e in loss.change_exponents]}
-            if moves
-            else {}
-        ),
         "expression": loss.expression(),
         "provenance": provenance or {},
     }

@@ -40,7 +40,7 @@ class FitProgram:
             prepared.fit_data,
             task.epochs,
             last_epochs,
-            keys.schedules_of(self._loss),
+            fitting.schedules_of(self._loss),
         )
 
 
