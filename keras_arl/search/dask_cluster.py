@@ -11,6 +11,8 @@ import distributed
 
 # How often the scheduler hears of a worker, at least, in seconds.
 _WORKER_TTL = 60.0
+# How often workers are set up if one of them ends meanwhile.
+_SETUP_TRIES = 5
 # How often the scheduler is asked for its workers, at most.
 _LOOK_SECONDS = 0.5
 
@@ -38,7 +40,7 @@ class DaskCluster(contextlib.AbstractContextManager):
         self._num_workers, self._last_look = 0, -float("inf")
         self._check_threads()
         client.run_on_scheduler(_set_up_scheduler, _WORKER_TTL)
-        client.register_plugin(_worker_plugin())
+        self._set_up_workers()
         self._warn_of_open_pages()
 
     @property
@@ -80,6 +82,17 @@ class DaskCluster(contextlib.AbstractContextManager):
                 "the same program then continues the search."
             )
 
+    def _set_up_workers(self):
+        for tries_left in reversed(range(_SETUP_TRIES)):
+            try:
+                return self._client.register_plugin(_worker_plugin())
+            except OSError:
+                # A worker ended while it was set up. The others are asked
+                # again, since the error does not say who has answered.
+                if not tries_left:
+                    raise
+                self._check_connected()
+
     def _check_threads(self):
         for worker, threads in self._client.nthreads().items():
             if threads > 1:
@@ -91,7 +104,7 @@ class DaskCluster(contextlib.AbstractContextManager):
 
     def _warn_of_open_pages(self):
         pages = [self._client.run_on_scheduler(_page)]
-        pages += self._client.run(_page_of_worker).values()
+        pages += self._client.run(_page_of_worker, on_error="ignore").values()
         for host, port in filter(None, pages):
             with contextlib.suppress(ValueError):
                 if ipaddress.ip_address(host).is_loopback:

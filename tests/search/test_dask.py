@@ -169,6 +169,20 @@ def test_a_trial_that_ends_its_worker_fails_alone(
     assert [reason in row["message"] for row in failed] == [True]
 
 
+def test_a_worker_that_is_killed_while_it_is_set_up_costs_nothing(
+    tmp_path, client, alone
+):
+    tuner = toy(tmp_path, noise=0.3, **SETTINGS)
+    pid = client.submit(os.getpid, pure=False).result()
+    # It does not answer, until it is dead.
+    os.kill(pid, signal.SIGSTOP)
+    killer = threading.Timer(5.0, os.kill, (pid, signal.SIGKILL))
+    killer.start()
+    tuner.search(verbose=0, executor=client)
+    killer.join()
+    assert outcome(tuner) == outcome(alone)
+
+
 def test_workers_that_come_late_and_the_silence_before(
     tmp_path, monkeypatch, capsys, alone
 ):
