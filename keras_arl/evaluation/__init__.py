@@ -4,7 +4,6 @@ from keras_arl.evaluation.comparison import compare
 from keras_arl.evaluation.configs import SeededTask
 from keras_arl.evaluation.configs import fresh_configs
 from keras_arl.evaluation.configs import report_configs
-from keras_arl.evaluation.methods import WithMetaData
 from keras_arl.evaluation.pictures import plot_noise
 from keras_arl.evaluation.pictures import plot_noise_rates
 from keras_arl.evaluation.pictures import plot_ranks
@@ -19,6 +18,7 @@ from keras_arl.evaluation.tables import summarise
 from keras_arl.evaluation.tables import write_csv
 from keras_arl.evaluation.verdict import paired_difference
 from keras_arl.evaluation.verdict import verdict
+from keras_arl.methods.kinds import WithMetaData
 
 __all__ = [
     "SeededTask",

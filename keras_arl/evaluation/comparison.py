@@ -9,10 +9,10 @@ import numpy as np
 
 from keras_arl import checks
 from keras_arl.evaluation import configs
-from keras_arl.evaluation.methods import MOST_PROGRAMS
-from keras_arl.evaluation.methods import Methods
-from keras_arl.evaluation.methods import checked
 from keras_arl.evaluation.row_file import RowFile
+from keras_arl.methods.kinds import checked
+from keras_arl.methods.method_trainer import MOST_PROGRAMS
+from keras_arl.methods.method_trainer import MethodTrainer
 from keras_arl.tasks.checking import check_task
 from keras_arl.training import Trainer
 from keras_arl.training import TrainingDivergedError
@@ -174,7 +174,7 @@ class _Setup(Kept):
 
     def __init__(self, trainer, methods, last_epochs):
         super().__init__(trainer, methods, last_epochs)
-        self._trains = Methods(Trainer() if trainer is None else trainer)
+        self._trains = MethodTrainer(Trainer() if trainer is None else trainer)
         self._methods = methods
         self.last_epochs = last_epochs
 

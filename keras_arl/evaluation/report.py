@@ -18,6 +18,8 @@ from keras_arl.losses import MAE
 from keras_arl.losses import CrossEntropy
 from keras_arl.losses import ScheduledTaylorLoss
 from keras_arl.losses import TaylorLoss
+from keras_arl.methods.kinds import base_loss
+from keras_arl.methods.kinds import expression
 from keras_arl.search import plot_coefficients
 from keras_arl.search import plot_fitness
 
@@ -109,7 +111,8 @@ def write_report(tuner, path, command="", rows=None):
     >>> tuner.search(verbose=0)
     >>> keras_arl.evaluation.write_report(tuner, "report.html")
     """
-    loss = tuner.best_loss()
+    method = tuner.best_method()
+    loss = base_loss(method)
     drawn = {
         "found": loss,
         "ARL": ARL(),
@@ -118,7 +121,7 @@ def write_report(tuner, path, command="", rows=None):
         "GCE": GCE(),
     }
     sections = {
-        "The loss found": _formula(loss)
+        "The loss found": _formula(method)
         + _image(plot_losses(drawn), "The loss found beside others")
     }
     if rows is not None:
@@ -145,16 +148,16 @@ def write_report(tuner, path, command="", rows=None):
     pathlib.Path(path).write_text(_PAGE.format(body=body), encoding="utf-8")
 
 
-def _formula(loss):
-    if isinstance(loss, ScheduledTaylorLoss):
+def _formula(method):
+    text = f"<pre>{html.escape(expression(method))}</pre>"
+    if isinstance(method, ScheduledTaylorLoss):
         return (
-            f"<p>At the start of a training</p>{to_mathml(loss.at(0.0))}"
-            f"<p>At its end</p>{to_mathml(loss.at(1.0))}"
-            f"<pre>{html.escape(loss.expression())}</pre>"
+            f"<p>At the start of a training</p>{to_mathml(method.at(0.0))}"
+            f"<p>At its end</p>{to_mathml(method.at(1.0))}{text}"
         )
-    if isinstance(loss, TaylorLoss):
-        return f"{to_mathml(loss)}<pre>{html.escape(loss.expression())}</pre>"
-    return f"<pre>{html.escape(repr(loss))}</pre>"
+    if isinstance(method, TaylorLoss):
+        return to_mathml(method) + text
+    return text
 
 
 def _worth(rows):

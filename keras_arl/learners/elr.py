@@ -7,8 +7,8 @@ from keras_arl.checks import check_number
 from keras_arl.checks import check_weight
 from keras_arl.learners.remembering import TargetLearner
 
-# Bounds of the probabilities, as in the authors' program.
-_SMALLEST = 1e-4
+# Bound of the probabilities, as in the authors' program.
+SMALLEST = 1e-4
 
 
 @keras.saving.register_keras_serializable(package="keras_arl")
@@ -77,6 +77,8 @@ class ELR(TargetLearner):
           Noisy Labels", NeurIPS 2020, arXiv 2007.00151
     """
 
+    fed_numbers = ("weight", "beta")
+
     def __init__(
         self,
         model,
@@ -93,12 +95,8 @@ class ELR(TargetLearner):
 
     def training_loss(self, batch, y_pred):
         rows = self.visit(batch).rows
-        p = ops.clip(self.probabilities_of(y_pred), _SMALLEST, 1 - _SMALLEST)
-        normalized = p / ops.sum(p, axis=-1, keepdims=True)
-        targets = self.memory.read("targets", rows)
-        targets = self.beta * targets + (1 - self.beta) * normalized
-        targets = ops.stop_gradient(targets)
-        self.memory.write("targets", rows, targets)
+        p = self.probabilities_of(y_pred, SMALLEST)
+        targets = self.remember(rows, p, self.beta)
         agreement = ops.sum(targets * p, axis=-1)
         losses = self.per_sample(self.base_loss, batch.labels, y_pred)
         losses = losses + self.weight * ops.log(1 - agreement)

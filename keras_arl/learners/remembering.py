@@ -55,6 +55,25 @@ class RememberingLearner(Learner):
 class TargetLearner(RememberingLearner):
     """Base of those that remember a target for each example."""
 
+    def remember(self, rows, p, beta, before=None):
+        """Moves the targets of a batch towards its predictions.
+
+        Args:
+            rows: Rows of the memory.
+            p: Probabilities of shape `(n, C)`; the targets get their shares.
+            beta: Share of a target that is kept.
+            before: The targets so far. Defaults to `None`: those remembered.
+
+        Returns:
+            The new targets, constants to a gradient.
+        """
+        if before is None:
+            before = self.memory.read("targets", rows)
+        shares = p / ops.sum(p, axis=-1, keepdims=True)
+        targets = ops.stop_gradient(beta * before + (1 - beta) * shares)
+        self.memory.write("targets", rows, targets)
+        return targets
+
     @property
     def targets(self):
         """The remembered targets, an array of shape `(N, C)`."""
@@ -67,9 +86,16 @@ class TargetLearner(RememberingLearner):
         given = targets[np.arange(len(targets)), labels]
         return 1 - given / np.maximum(targets.sum(axis=1), 1e-12)
 
-    def probabilities_of(self, outputs):
-        """The class probabilities of a model's output, float32."""
+    def probabilities_of(self, outputs, smallest=0.0):
+        """The class probabilities of a model's output, float32.
+
+        Args:
+            outputs: The output.
+            smallest: Probabilities are clipped to it, and to 1 minus it.
+        """
         outputs = ops.cast(outputs, "float32")
         if self.base_loss.from_logits:
-            return ops.softmax(outputs)
+            outputs = ops.softmax(outputs)
+        if smallest:
+            outputs = ops.clip(outputs, smallest, 1 - smallest)
         return outputs

@@ -1,5 +1,6 @@
 """Numbers of a loss that can be fed: what a loss keeps of them."""
 
+import contextlib
 import warnings
 
 import keras
@@ -39,6 +40,34 @@ def set_number(loss, name, value):
             loss.read_anew[name] = np.asarray(value, variable.dtype)
     else:
         vars(loss)[name] = value
+
+
+@contextlib.contextmanager
+def fed(loss, values):
+    """Within it, a loss and its parts compute by other numbers.
+
+    For functions that are traced, which would keep those of a variable.
+
+    Args:
+        loss: A `ClassificationLoss`.
+        values: Tensors, in the order of its `hyper_values`.
+    """
+    owners = list(_owners(loss))
+    before = [vars(owner)[name] for owner, name in owners]
+    try:
+        for (owner, name), value in zip(owners, values, strict=True):
+            vars(owner)[name] = value
+        yield
+    finally:
+        for (owner, name), value in zip(owners, before, strict=True):
+            vars(owner)[name] = value
+
+
+def _owners(loss):
+    for name in loss.hyperparameters:
+        yield loss, name
+    for part in loss.parts.values():
+        yield from _owners(part)
 
 
 def floats(variable):

@@ -12,7 +12,10 @@ import numpy as np
 from keras_arl.analysis import is_trainable
 from keras_arl.backend import on_host
 from keras_arl.losses import CrossEntropy
-from keras_arl.losses import get
+from keras_arl.methods.kinds import base_loss
+from keras_arl.methods.kinds import is_learner
+from keras_arl.methods.kinds import named
+from keras_arl.methods.method_trainer import MethodTrainer
 from keras_arl.search import time_limit
 from keras_arl.search.job import Result
 from keras_arl.tasks.checking import TaskError
@@ -47,7 +50,7 @@ def evaluate(evaluator, job):
 
 
 class Evaluator(Kept):
-    """What all jobs of a search share: tasks, losses and how to train.
+    """What all jobs of a search share: tasks, methods and how to train.
 
     A process to which it is sent keeps the first one that comes, with the
     compiled programs of its trainer, for the jobs that follow.
@@ -65,6 +68,7 @@ class Evaluator(Kept):
         self._tasks = tasks
         self._space = space
         self._trainer = trainer
+        self._method_trainer = MethodTrainer(trainer)
         self._last_epochs = last_epochs
         self._trial_timeout = trial_timeout
         # The task that was used last, whose data are in memory.
@@ -99,8 +103,8 @@ class Evaluator(Kept):
             Dictionaries from position to `Result`, each as soon as it is there.
         """
         to_train = []
-        # A candidate is one loss for all tasks whose models it fits.
-        loss_of = functools.cache(self._loss)
+        # A candidate is one method for all tasks whose models it fits.
+        method_of = functools.cache(self._method)
         teaches = functools.cache(_teaches)
         for seed, candidates in job.by_task.items():
             if not self.trains_together:
@@ -115,21 +119,23 @@ class Evaluator(Kept):
                         yield {position: self._one(seed, candidate)}
                     continue
                 with on_host():
-                    losses = [
-                        loss_of(candidate, task.from_logits)
+                    methods = [
+                        method_of(candidate, task.from_logits)
                         for _, candidate in candidates
                     ]
-                    able = [teaches(loss, task.num_classes) for loss in losses]
+                    able = [teaches(each, task.num_classes) for each in methods]
             except keras_tuner.errors.FatalError:
                 raise
             except Exception as error:
                 yield {position: _failure(error) for position, _ in candidates}
                 continue
-            for (position, _), loss, is_able in zip(
-                candidates, losses, able, strict=True
+            for (position, candidate), method, is_able in zip(
+                candidates, methods, able, strict=True
             ):
-                if is_able:
-                    to_train.append((position, (task, loss)))
+                if is_learner(method):
+                    yield {position: self._one(seed, candidate)}
+                elif is_able:
+                    to_train.append((position, (task, method)))
                 else:
                     yield {position: Result(0.0, NOT_TRAINED)}
         yield from self._together(to_train)
@@ -162,17 +168,19 @@ class Evaluator(Kept):
 
     def _train(self, seed, vector):
         task = self._task_of(seed)
-        loss = self._loss(vector, task.from_logits)
-        if not _teaches(loss, task.num_classes):
+        method = self._method(vector, task.from_logits)
+        if not _teaches(method, task.num_classes):
             return Result(0.0, NOT_TRAINED)
-        return _result(self._trainer.evaluate(task, loss, self._last_epochs))
+        return _result(
+            self._method_trainer.evaluate(task, method, self._last_epochs)
+        )
 
-    def _loss(self, vector, from_logits):
+    def _method(self, vector, from_logits):
         if vector is None:
             return CrossEntropy(from_logits=from_logits)
         if isinstance(vector, str):
-            return get(vector, from_logits=from_logits)
-        return self._space.to_loss(vector, from_logits=from_logits)
+            return named(vector, from_logits=from_logits)
+        return self._space.to_method(vector, from_logits=from_logits)
 
     def _task_of(self, seed):
         if seed == self._seed:
@@ -201,7 +209,8 @@ class Evaluator(Kept):
         self._is_checked = True
 
 
-def _teaches(loss, num_classes):
+def _teaches(method, num_classes):
+    loss = base_loss(method)
     return isinstance(loss, CrossEntropy) or is_trainable(loss, num_classes)
 
 

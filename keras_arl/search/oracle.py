@@ -79,9 +79,9 @@ class CMAESOracle(TrialOracle):
             same task, and takes the mean of these differences over all tasks
             and over the worst third, a half each: a candidate is not to fail
             where a known loss would do. Defaults to `"mean"`.
-        panel: Names of losses (`keras_arl.losses.get`) that each task is
-            trained on with, too, at the cost of one training each; for
-            `"regret"`, such as `("sce", "gce", "nce+agce")`. Defaults to none.
+        panel: Names of losses (`keras_arl.losses.get`) and learners that each
+            task is trained on with, too, at the cost of one training each; for
+            `"regret"`, such as `("sce", "nce+agce", "ELR")`. Defaults to none.
         objective: Name of the score, or a `keras_tuner.Objective` to maximise.
             Defaults to `"val_accuracy"`.
         max_retries_per_trial: How often a trial that raised an exception is
@@ -214,11 +214,12 @@ class CMAESOracle(TrialOracle):
             **kwargs: Further arguments of the loss, such as `from_logits`.
 
         Returns:
-            A loss of the `space`.
+            A loss of the `space`; of a space of learners a function that makes
+            one of a model.
         """
         values = hyperparameters.values
         vector = [values[name] for name in self.space.names]
-        return self.space.to_loss(vector, **kwargs)
+        return self.space.to_method(vector, **kwargs)
 
     @property
     def present(self):

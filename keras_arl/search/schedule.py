@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import scipy.stats
 
-from keras_arl import losses
+from keras_arl.methods.kinds import named
 from keras_arl.search.cmaes import CMAES
 
 SEARCH, SELECTION = "search", "selection"
@@ -31,7 +31,7 @@ def check_fitness(fitness, panel):
             f"`panel` must be a tuple of names. Received: panel={panel!r}"
         )
     for name in panel:
-        losses.get(name)
+        named(name)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,14 +1,12 @@
-"""Search spaces: what the numbers of a vector are, and which loss they make."""
+"""Search spaces: what a vector's numbers are, and which method they make."""
 
 import dataclasses
-import math
 
 import numpy as np
 
 from keras_arl.losses import ARL
 from keras_arl.losses import ScheduledTaylorLoss
 from keras_arl.losses import TaylorLoss
-from keras_arl.losses import get
 from keras_arl.losses.taylor import polynomial
 
 
@@ -16,7 +14,7 @@ class SearchSpace:
     """Base of the spaces that `CMAESOracle` searches.
 
     A subclass has `names`, one for each number of a vector, and implements
-    `starting_point` and `to_loss`. It is a frozen dataclass of plain values,
+    `starting_point` and `to_method`. It is a frozen dataclass of plain values,
     by which the search that is continued is compared with the one begun.
     """
 
@@ -31,12 +29,17 @@ class SearchSpace:
         """
         raise NotImplementedError
 
-    def to_loss(self, vector, **kwargs):
-        """The loss of a vector.
+    def to_method(self, vector, **kwargs):
+        """The method of a vector.
 
         Args:
             vector: A number for each name.
-            **kwargs: Further arguments of the loss, such as `from_logits`.
+            **kwargs: Further arguments of the loss or the learner, such as
+                `from_logits`.
+
+        Returns:
+            A loss; or of a space of learners a `functools.partial`, which makes
+            the learner of a model.
         """
         raise NotImplementedError
 
@@ -156,7 +159,7 @@ class TaylorSpace(SearchSpace):
             theta = [value / steepest for value in theta]
         return [*theta, *center]
 
-    def to_loss(self, vector, **kwargs):
+    def to_method(self, vector, **kwargs):
         """The `TaylorLoss` of a vector.
 
         Args:
@@ -239,7 +242,7 @@ class ScheduledTaylorSpace(TaylorSpace):
             changes = [value / steepest for value in changes]
         return [*theta, *center, *changes]
 
-    def to_loss(self, vector, **kwargs):
+    def to_method(self, vector, **kwargs):
         """The `ScheduledTaylorLoss` of a vector.
 
         Args:
@@ -260,72 +263,6 @@ class ScheduledTaylorSpace(TaylorSpace):
         count = polynomial.num_coefficients(self.order)
         theta, center, changes = np.split(np.array(vector), [count, count + 2])
         return theta.tolist(), center.tolist(), changes.tolist()
-
-
-@dataclasses.dataclass(frozen=True)
-class NumbersSpace(SearchSpace):
-    """The numbers of a known loss, such as alpha and beta of SCE.
-
-    CMA-ES searches their logarithms, so that a step changes a number by a
-    factor. A candidate whose numbers the loss refuses has failed trials, and
-    ranks behind all others.
-
-    Args:
-        loss: Name of a loss, as `keras_arl.losses.get` takes it.
-        numbers: Names of those of its arguments that are searched, each of
-            which has a value above 0 in the published setting.
-
-    Raises:
-        ValueError: If an argument is none of the loss's, or has no such value.
-
-    Example:
-
-    >>> space = keras_arl.search.NumbersSpace("sce", ("alpha", "beta"))
-    >>> space.to_loss([0.5, 2.0])
-    SCE(alpha=0.5, beta=2.0, log_zero=-4.0)
-    """
-
-    loss: str
-    numbers: tuple[str, ...]
-
-    def __post_init__(self):
-        object.__setattr__(self, "numbers", tuple(self.numbers))
-        published = get(self.loss).get_config()
-        for name in self.numbers or ("numbers",):
-            value = published.get(name)
-            if not isinstance(value, (int, float)) or not value > 0:
-                raise ValueError(
-                    "`numbers` must be names of arguments that have a value "
-                    f"above 0 in {published}. Received: {self.numbers}"
-                )
-
-    @property
-    def names(self):
-        """Names of a vector's entries, those of the numbers."""
-        return list(self.numbers)
-
-    def starting_point(self, x0):
-        """The logarithms that a search starts from, a list of floats.
-
-        Args:
-            x0: Numbers above 0, or `None` for the published ones.
-        """
-        if x0 is None:
-            published = get(self.loss).get_config()
-            x0 = [published[name] for name in self.numbers]
-        x0 = self._checked(x0)
-        if min(x0) <= 0:
-            raise ValueError(f"`x0` must be above 0. Received: x0={x0}")
-        return [math.log(x) for x in x0]
-
-    def scaled(self, vector):
-        """The numbers of a vector of their logarithms."""
-        return [math.exp(x) for x in vector]
-
-    def to_loss(self, vector, **kwargs):
-        """The loss with the numbers of a vector."""
-        numbers = dict(zip(self.numbers, vector, strict=True))
-        return get(self.loss, **numbers, **kwargs)
 
 
 # Shares of a training at which its steepest gradient is looked for.

@@ -13,6 +13,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from keras_arl.analysis import plot_losses
 from keras_arl.losses import ARL
 from keras_arl.losses import CrossEntropy
+from keras_arl.methods.kinds import base_loss
 from keras_arl.search.callbacks import SearchCallback
 from keras_arl.search.candidates import best_by_generation
 
@@ -94,7 +95,9 @@ class TensorBoard(SearchCallback):
         if best is not None:
             vector = [best[name] for name in tuner.oracle.space.names]
             losses = {
-                "best of the generation": tuner.oracle.space.to_loss(vector),
+                "best of the generation": base_loss(
+                    tuner.oracle.space.to_method(vector)
+                ),
                 "ARL": ARL(),
                 "CE": CrossEntropy(),
             }

@@ -9,6 +9,7 @@ import keras
 import keras_tuner
 
 from keras_arl import checks
+from keras_arl.methods.kinds import is_learner
 from keras_arl.search.candidates import candidates_of
 from keras_arl.search.evaluate import Evaluator
 from keras_arl.search.executors import ensure_executor
@@ -264,8 +265,32 @@ class LossTuner(keras_tuner.Tuner):
 
         Raises:
             RuntimeError: If the search is not finished.
+            ValueError: If the space is one of learners.
         """
-        return self.oracle.space.to_loss(self.oracle.best(), **kwargs)
+        method = self.best_method(**kwargs)
+        if is_learner(method):
+            raise ValueError(
+                "The search found a learner: `best_method()(model)`. Received: "
+                f"space={self.oracle.space}"
+            )
+        return method
+
+    def best_method(self, **kwargs):
+        """The loss that the search found, or a function that makes a learner.
+
+        Args:
+            **kwargs: Further arguments of the loss or the learner, such as
+                `from_logits`.
+
+        Returns:
+            A loss of the oracle's `space`, or of a space of learners a
+            `functools.partial`: called with a model, it is the learner that
+            wraps it.
+
+        Raises:
+            RuntimeError: If the search is not finished.
+        """
+        return self.oracle.space.to_method(self.oracle.best(), **kwargs)
 
     def results(self):
         """All trials as a table.

@@ -102,7 +102,7 @@ class Trainer:
         self.trains_together = keras.config.backend() == "jax"
         self.vectorize = vectorize
         self._not_vectorized = set()
-        self._max_programs = max_programs
+        self.max_programs = max_programs
         self._store = ProgramStore(max_programs)
         self._matmul_precision = matmul_precision
         self._compile_timeout = compile_timeout
@@ -121,7 +121,7 @@ class Trainer:
         return type(self), (
             self.jit_compile,
             self.vectorize,
-            self._max_programs,
+            self.max_programs,
             self._matmul_precision,
             self._compile_timeout,
         )

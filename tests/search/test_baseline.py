@@ -126,7 +126,7 @@ def test_candidates_are_means_over_their_tasks(whole):
         assert candidate["scores"] == scores
         assert candidate["score"] == pytest.approx(np.mean(scores))
         assert candidate["gain"] == pytest.approx(np.mean(scores) - BASELINE)
-        loss = whole.oracle.space.to_loss(
+        loss = whole.oracle.space.to_method(
             [of_trials[0][name] for name in whole.oracle.space.names]
         )
         numbers = [candidate[name] for name in whole.oracle.space.names]

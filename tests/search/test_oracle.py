@@ -37,7 +37,7 @@ def whole(tmp_path_factory):
 def test_it_solves_a_landscape(tmp_path):
     tuner = toy(tmp_path, generations=60, popsize=12)
     tuner.search(verbose=0)
-    assert distance(SPACE.to_loss(SPACE.scaled(tuner.oracle.x0))) > 0.3
+    assert distance(SPACE.to_method(SPACE.scaled(tuner.oracle.x0))) > 0.3
     assert distance(tuner.best_loss()) < 0.05
 
 
@@ -330,7 +330,7 @@ def test_rows_hyperparameters_and_the_best_loss_tell_one_story(whole):
     ]
     rows = [row for row in whole.results() if row["phase"] == "selection"]
     for each in ([row[n] for n in SPACE.names] for row in rows):
-        trained = SPACE.to_loss(each)
+        trained = SPACE.to_method(each)
         steepest = polynomial.steepest_pull(each[:-2], each[-2:], 4, True)
         assert steepest == pytest.approx(1)
         assert trained.coefficients == pytest.approx(each[:-2], rel=1e-6)

@@ -1,10 +1,13 @@
+import keras
 import numpy as np
 import pytest
 
+from keras_arl import learners
 from keras_arl.losses import ARL
 from keras_arl.losses import TaylorLoss
 from keras_arl.losses.taylor import polynomial
-from keras_arl.search.space import NumbersSpace
+from keras_arl.search.memory_space import MemorySpace
+from keras_arl.search.numbers_space import NumbersSpace
 from keras_arl.search.space import ScheduledTaylorSpace
 from keras_arl.search.space import TaylorSpace
 
@@ -18,7 +21,7 @@ def test_a_candidate_is_as_steep_as_cross_entropy(class_aware):
     for seed in range(20):
         vector = random_vector(seed)
         space = TaylorSpace(4, class_aware)
-        loss = space.to_loss(space.scaled(vector))
+        loss = space.to_method(space.scaled(vector))
         assert loss.class_aware == class_aware
         assert loss.center == pytest.approx(vector[-2:])
         ratios = np.array(loss.coefficients) / vector[:10]
@@ -76,7 +79,7 @@ def test_a_space_that_moves_has_the_changes_behind_the_centre():
     theta = [0.0, -1.0, 0.0, 0.0, 0.0, 0.0]
     vector = space.scaled([*theta, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0])
     assert vector[1] == vector[-3] == pytest.approx(-8 / 3)
-    loss = space.to_loss(vector)
+    loss = space.to_method(vector)
     assert loss.at(0.0).coefficients[1] == pytest.approx(-4 / 3)
     start = space.starting_point("linear")
     assert start == [*static.starting_point("linear"), 0.0, 0.0, 0.0, 0.0]
@@ -85,7 +88,7 @@ def test_a_space_that_moves_has_the_changes_behind_the_centre():
 def test_a_search_can_start_from_the_loss_that_ships():
     arl = ARL()
     vector = TaylorSpace().starting_point("arl")
-    assert TaylorSpace().to_loss(vector).expression() == arl.expression()
+    assert TaylorSpace().to_method(vector).expression() == arl.expression()
     with pytest.raises(ValueError, match="The loss has order=4"):
         TaylorSpace(order=3).starting_point("arl")
 
@@ -94,7 +97,7 @@ def test_numbers_of_a_known_loss():
     space = NumbersSpace("sce", ("alpha", "beta"))
     start = space.starting_point(None)
     assert space.scaled(start) == pytest.approx([0.1, 1.0])
-    loss = space.to_loss([0.5, 2.0], from_logits=True)
+    loss = space.to_method([0.5, 2.0], from_logits=True)
     assert repr(loss) == (
         "SCE(alpha=0.5, beta=2.0, log_zero=-4.0, from_logits=True)"
     )
@@ -102,3 +105,38 @@ def test_numbers_of_a_known_loss():
         NumbersSpace("sce", ("q",))
     with pytest.raises(ValueError, match="`x0` must be above 0"):
         space.starting_point([1.0, 0.0])
+
+
+def test_numbers_of_a_learner():
+    space = NumbersSpace("ELR", ("weight", "beta"))
+    start = space.starting_point(None)
+    assert space.scaled(start) == pytest.approx([3.0, 0.7])
+    method = space.to_method([0.5, 0.9], from_logits=True)
+    assert method.func is learners.ELR
+    assert method.keywords == {
+        "weight": 0.5, "beta": 0.9, "from_logits": True
+    }  # fmt: skip
+    with pytest.raises(ValueError, match=r"names of arguments.*'sigma'"):
+        NumbersSpace("ELR", ("sigma",))
+
+
+@pytest.mark.parametrize("loss", [TaylorSpace(3), ScheduledTaylorSpace(3)])
+@pytest.mark.parametrize("changes", [False, True])
+def test_a_space_with_memory_holds_that_of_the_loss(loss, changes):
+    space = MemorySpace(loss, changes)
+    count = len(loss.names)
+    assert space.names[:count] == loss.names
+    vector = space.starting_point("linear")
+    assert vector[:count] == loss.starting_point("linear")
+    # As steep as cross-entropy; the memory's numbers come back as they were.
+    numbers = space.scaled(vector)
+    assert numbers[:count] == loss.scaled(vector[:count])
+    assert numbers[-4:] == pytest.approx([1.0, 0.7, 1.0, 0.1])
+    assert space.scaled(space.starting_point(numbers)) == pytest.approx(numbers)
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+    learner = space.to_method(numbers, from_logits=True)(model)
+    assert type(learner.base_loss) is type(loss.to_method(numbers[:count]))
+    assert learner.base_loss.from_logits
+    assert len(learner.changes) == (4 if changes else 0)
+    with pytest.raises(ValueError, match=r"`start` cannot be .* start=1\.0"):
+        space.starting_point([*numbers[:-1], 1.0])

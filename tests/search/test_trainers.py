@@ -13,6 +13,7 @@ import pytest
 
 from keras_arl.search import CMAESOracle
 from keras_arl.search import LossTuner
+from keras_arl.search import MemorySpace
 from keras_arl.search.space import TaylorSpace
 from keras_arl.tasks import ArchitectureConfig
 from keras_arl.tasks import TaskFamily
@@ -51,7 +52,7 @@ def search(
 
 def loss_of(row):
     space = TaylorSpace(4, True)
-    return space.to_loss([row[name] for name in space.names])
+    return space.to_method([row[name] for name in space.names])
 
 
 @pytest.mark.skipif(
@@ -71,6 +72,27 @@ def test_a_search_finds_the_same_with_and_without_reuse(tmp_path):
     assert reused.oracle.best() == plain.oracle.best()
     # So that either continues what the other began.
     assert Trainer().get_config() == PlainTrainer().get_config()
+
+
+def test_a_search_of_learners(tmp_path):
+    space = MemorySpace()
+    mlps = (ArchitectureConfig("mlp", (8,), "relu", False, 0.0),)
+    tasks = TaskFamily(dataclasses.replace(SPACE, architectures=mlps))
+    kwargs = {"space": space, "fitness": "regret", "panel": ("ELR",)}
+    tuner = search(tmp_path, Trainer(), tasks, generations=1, **kwargs)
+    rows = tuner.results()
+    assert {row["status"] for row in rows} == {"COMPLETED"}
+    assert len({row["score"] for row in rows}) > 1
+    learner = tuner.best_method(from_logits=True)(mlp())
+    assert learner.base_loss.from_logits
+    found = dict(zip(space.names, tuner.oracle.best(), strict=True))
+    assert learner.weight == found["weight"]
+    with pytest.raises(ValueError, match=r"`best_method\(\)\(model\)`"):
+        tuner.best_loss()
+    if keras.config.backend() == "jax":
+        # It is found again, by new programs.
+        again = search(tmp_path / "again", Trainer(), tasks, 1, **kwargs)
+        assert again.results() == rows
 
 
 @pytest.mark.skipif(

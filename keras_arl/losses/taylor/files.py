@@ -44,6 +44,17 @@ def save(loss, path, provenance=None):
     >>> keras_arl.losses.load(path).coefficients
     (0.0, -1.0, 0.0)
     """
+    content = {**content_of(loss), "provenance": provenance or {}}
+    write(content, path)
+
+
+def write(content, path):
+    """Writes a dictionary as the JSON that people read, too."""
+    pathlib.Path(path).write_text(json.dumps(content, indent=2) + "\n")
+
+
+def content_of(loss):
+    """What a loss file has of a loss, a dictionary."""
     if not isinstance(loss, TaylorLoss):
         raise ValueError(
             f"Loss files hold a `TaylorLoss`. Received: loss={loss!r}"
@@ -55,7 +66,7 @@ def save(loss, path, provenance=None):
             "changes": list(loss.changes),
             "change_exponents": [list(t) for t in loss.change_exponents],
         }
-    content = {
+    return {
         "format": _FORMAT,
         "version": version,
         "order": loss.order,
@@ -66,9 +77,7 @@ def save(loss, path, provenance=None):
         "settings": {name: getattr(loss, name) for name in _BEFORE},
         "exponents": [list(pair) for pair in loss.exponents],
         "expression": loss.expression(),
-        "provenance": provenance or {},
     }
-    pathlib.Path(path).write_text(json.dumps(content, indent=2) + "\n")
 
 
 def load(path, **kwargs):
@@ -95,7 +104,16 @@ def load(path, **kwargs):
     >>> loss.coefficients == keras_arl.ARL().coefficients
     True
     """
-    content = read(path)
+    return loss_of(read(path), **kwargs)
+
+
+def loss_of(content, **kwargs):
+    """The loss of what `read` or `checked` returned.
+
+    Args:
+        content: A dictionary.
+        **kwargs: As in `load`.
+    """
     cls, changes = TaylorLoss, {}
     if "changes" in content:
         cls = ScheduledTaylorLoss
@@ -112,10 +130,19 @@ def load(path, **kwargs):
 
 def read(path):
     """Reads and checks a loss file; returns its content, a dictionary."""
+    return checked(parsed(path), path)
+
+
+def parsed(path):
+    """Parses a JSON file."""
     try:
-        content = json.loads(pathlib.Path(path).read_text())
+        return json.loads(pathlib.Path(path).read_text())
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is not a loss file: {error}") from None
+
+
+def checked(content, path):
+    """Returns the content of a loss file, or raises a `ValueError`."""
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise ValueError(
             f"{path} is not a loss file: expected a JSON object with "

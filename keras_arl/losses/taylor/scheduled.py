@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_arl.checks import check_fraction
+from keras_arl.losses.taylor import expressions
 from keras_arl.losses.taylor import polynomial
 from keras_arl.losses.taylor.taylor_loss import TaylorLoss
 
@@ -124,7 +125,7 @@ class ScheduledTaylorLoss(TaylorLoss):
 
     def expression(self, style="text"):
         """The polynomial in readable form; see `TaylorLoss.expression`."""
-        return polynomial.expression(
+        return expressions.expression(
             self.coefficients,
             self.center,
             self.order,

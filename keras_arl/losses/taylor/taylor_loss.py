@@ -8,6 +8,7 @@ from keras_arl.losses.numbers import set_number
 from keras_arl.losses.numbers import warn_if_constant_of_a_trace
 from keras_arl.losses.predictions import Logits
 from keras_arl.losses.predictions import take_labelled
+from keras_arl.losses.taylor import expressions
 from keras_arl.losses.taylor import polynomial
 
 
@@ -175,7 +176,7 @@ class TaylorLoss(ClassificationLoss):
         >>> keras_arl.losses.TaylorLoss([0, -1, 0.5], order=2).expression()
         'L = L_0 + sum_c [ -p_c y_c + 0.5 p_c^2 ], L = 0 at p = y'
         """
-        return polynomial.expression(
+        return expressions.expression(
             self.coefficients,
             self.center,
             self.order,

@@ -1,18 +1,22 @@
 """A learner's epochs as one JAX program each."""
 
+import contextlib
+
 import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
 from keras import ops
 
-from keras_arl.evaluation.learner_fit import TaskBatches
-from keras_arl.evaluation.learner_fit import meta_data_for
 from keras_arl.learners.data import training_data
-from keras_arl.losses.schedule import move
+from keras_arl.losses.numbers import fed
+from keras_arl.methods.learner_fit import TaskBatches
+from keras_arl.methods.learner_fit import meta_data_for
 from keras_arl.training import fitting
 from keras_arl.training.batches import EVALUATION_BATCH
 from keras_arl.training.convolutions import as_matrix_products
+from keras_arl.training.keys import loss_key
+from keras_arl.training.keys import shares_programs
 
 
 class LearnerProgram:
@@ -34,8 +38,21 @@ class LearnerProgram:
             return model
         return as_matrix_products(model, batch_size)
 
-    def accuracies(self, task):
-        """Trains; returns the clean accuracy after each epoch."""
+    @staticmethod
+    def key(learner, method):
+        """What trainings must have in common to share a program."""
+        if _feeds_all(learner):
+            return type(learner), loss_key(learner.base_loss)
+        return method
+
+    def accuracies(self, task, numbers_of, last_epochs):
+        """Trains; returns the clean accuracy after each of the last epochs.
+
+        Args:
+            task: A `Task`.
+            numbers_of: The learner by whose numbers it trains.
+            last_epochs: Number of last epochs that are evaluated.
+        """
         learner, found, losses = self.learner, [], []
         batches = TaskBatches(task, learner.needs_index)
         meta_data = meta_data_for(learner, task)
@@ -43,14 +60,15 @@ class LearnerProgram:
         seed = int(ops.convert_to_numpy(learner.seed))
         for epoch in range(task.epochs):
             learner.begin_epoch(epoch)
-            move(learner.base_loss, epoch, task.epochs)
             data.begin_epoch(seed, epoch)
             batches.begin_epoch(epoch)
             learner.set_learning_rate()
-            losses.append(self._run_epoch(data.dataset))
+            numbers = _numbers(numbers_of, epoch, task.epochs)
+            losses.append(self._run_epoch(data.dataset, numbers))
             fitting.check_finite("loss", losses, task.epochs)
             learner.end_epoch(epoch)
-            found.append(self._accuracy(*task.validation))
+            if epoch >= task.epochs - last_epochs:
+                found.append(self._accuracy(*task.validation))
         return found
 
     def _variables(self):
@@ -64,7 +82,7 @@ class LearnerProgram:
     def _state(self):
         return keras.tree.map_structure(lambda v: v.value, self._variables())
 
-    def _run_epoch(self, dataset):
+    def _run_epoch(self, dataset, numbers):
         """Trains with the batches of an epoch; returns the last loss."""
         items = [dataset[k] for k in range(len(dataset))]
         # All batches have one size but for the last one.
@@ -74,14 +92,15 @@ class LearnerProgram:
         state, loss = self._state(), 0.0
         for part in filter(None, parts):
             stacked = keras.tree.map_structure(lambda *a: np.stack(a), *part)
-            state, loss = self._epoch(state, stacked)
+            state, loss = self._epoch(state, stacked, numbers)
         for variables, values in zip(self._variables(), state, strict=True):
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
         return float(loss)
 
-    def _scan(self, state, items):
-        state, losses = jax.lax.scan(self._step, state, items)
+    def _scan(self, state, items, numbers):
+        with _computing_by(self.learner, numbers):
+            state, losses = jax.lax.scan(self._step, state, items)
         # NaN if any is.
         return state, losses[-1] + 0 * jnp.sum(losses)
 
@@ -122,6 +141,38 @@ class LearnerProgram:
         if labels.shape == outputs.shape:
             labels = labels.argmax(axis=-1)
         return float(np.mean(outputs.argmax(axis=-1) == labels.reshape(-1)))
+
+
+def _feeds_all(learner):
+    """Whether a program gets all numbers by which such learners differ."""
+    # The settings of a subclass may be more than the numbers it inherits.
+    return "fed_numbers" in vars(type(learner)) and shares_programs(
+        learner.base_loss
+    )
+
+
+def _numbers(learner, epoch, epochs):
+    """The numbers of a learner and of its loss in an epoch."""
+    own, loss = learner.fed_numbers, learner.base_loss
+    return (
+        [np.asarray(getattr(learner, name), "float32") for name in own],
+        loss.hyper_values(*((epoch, epochs) if loss.moves else ())),
+    )
+
+
+@contextlib.contextmanager
+def _computing_by(learner, numbers):
+    """Within it, a learner and its loss compute by numbers of a trace."""
+    own, of_loss = numbers
+    before = [getattr(learner, name) for name in learner.fed_numbers]
+    try:
+        for name, value in zip(learner.fed_numbers, own, strict=True):
+            setattr(learner, name, value)
+        with fed(learner.base_loss, of_loss):
+            yield
+    finally:
+        for name, value in zip(learner.fed_numbers, before, strict=True):
+            setattr(learner, name, value)
 
 
 def _shapes(item):

@@ -50,7 +50,12 @@ class LearnerFit:
     def __init__(self, learner):
         self.learner = learner
 
-    def accuracies(self, task):
+    @staticmethod
+    def key(learner, method):
+        """What trainings must have in common to share a kept learner."""
+        return method
+
+    def accuracies(self, task, numbers_of=None, last_epochs=None):
         """Trains; returns the clean accuracy after each epoch."""
         train = task.train
         callbacks = fitting.schedules_of(self.learner.base_loss)

@@ -1,0 +1,111 @@
+"""Files of learned losses with memory: the JSON in which they travel."""
+
+import functools
+
+import keras
+
+from keras_arl.learners.taylor_memory import TaylorMemory
+from keras_arl.losses.taylor import files
+
+_FORMAT = "keras_arl.TaylorMemory"
+_VERSION = 1
+
+
+def save(method, path, provenance=None):
+    """Writes the numbers of a `TaylorMemory` to a JSON file for `load`.
+
+    The file holds neither a model nor what a learner remembers.
+
+    Args:
+        method: A `TaylorMemory`, or a function that makes one of a model, such
+            as `LossTuner.best_method()`.
+        path: File to write.
+        provenance: Optional dictionary that says how the numbers were found.
+
+    Raises:
+        ValueError: If it is no `TaylorMemory`, or its loss no `TaylorLoss`.
+
+    Example:
+
+    >>> method = functools.partial(
+    ...     keras_arl.learners.TaylorMemory, loss=keras_arl.ARL(), weight=1.0
+    ... )
+    >>> keras_arl.learners.save(method, "memory.json")
+    >>> keras_arl.learners.load("memory.json").keywords["weight"]
+    1.0
+    """
+    learner = method
+    if not isinstance(method, keras.Model):
+        learner = method(_any_model())
+    if not isinstance(learner, TaylorMemory):
+        raise ValueError(
+            f"Such files hold a `TaylorMemory`. Received: {learner!r}"
+        )
+    content = {
+        "format": _FORMAT,
+        "version": _VERSION,
+        **{name: getattr(learner, name) for name in learner.fed_numbers},
+        "expression": learner.expression(),
+        "loss": files.content_of(learner.base_loss),
+        "provenance": provenance or {},
+    }
+    files.write(content, path)
+
+
+def load(path, **kwargs):
+    """Reads a file that `save` or a search wrote.
+
+    Args:
+        path: The file.
+        **kwargs: Further arguments of the loss, such as `from_logits`, in the
+            place of the file's.
+
+    Returns:
+        A `functools.partial`: called with a model, it is the `TaylorMemory`
+        that wraps it.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is none of this version.
+
+    Example:
+
+    >>> method = functools.partial(
+    ...     keras_arl.learners.TaylorMemory, loss=keras_arl.ARL()
+    ... )
+    >>> keras_arl.learners.save(method, "memory.json")
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+    >>> learner = keras_arl.learners.load("memory.json", from_logits=True)(
+    ...     model
+    ... )
+    >>> learner.base_loss.from_logits
+    True
+    """
+    content = files.parsed(path)
+    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        raise ValueError(
+            f"{path} is not a file of a TaylorMemory: expected a JSON object "
+            f"with format={_FORMAT!r}"
+        )
+    if content.get("version") != _VERSION:
+        raise ValueError(
+            f"{path} has version {content.get('version')!r}; this version of "
+            f"keras_arl reads version {_VERSION}"
+        )
+    numbers = TaylorMemory.fed_numbers
+    missing = {*numbers, "loss"} - content.keys()
+    if missing:
+        raise ValueError(f"{path} lacks {', '.join(sorted(missing))}")
+    loss = files.loss_of(files.checked(content["loss"], path), **kwargs)
+    method = functools.partial(
+        TaylorMemory, loss=loss, **{name: content[name] for name in numbers}
+    )
+    try:
+        method(_any_model())
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from None
+    return method
+
+
+def _any_model():
+    return keras.Sequential([keras.Input((1,)), keras.layers.Dense(2)])

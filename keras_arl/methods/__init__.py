@@ -1,0 +1,1 @@
+"""What a method is, a loss or a learner, and how a task is trained with it."""
