@@ -4,12 +4,13 @@ import math
 
 import numpy as np
 
-from keras_arl.search.schedule import mean_gain
+from keras_arl.search.generation import DROPPED
+from keras_arl.search.generation import mean_gain
 
 # Of the table, those that are no numbers of the candidate's loss.
 COLUMNS_OF_CANDIDATES = (
     *("phase", "generation", "candidate"),
-    *("scores", "cross_entropy", "score", "gain"),
+    *("scores", "cross_entropy", "score", "gain", "dropped"),
 )
 
 
@@ -56,6 +57,7 @@ def _candidate(rows, space):
         },
         "scores": scores,
         "cross_entropy": baselines,
+        "dropped": any(row["message"] == DROPPED for row in rows),
         "score": None if has_failed else float(np.mean(scores)),
         "gain": None if math.isnan(gain) else gain,
     }

@@ -1,7 +1,5 @@
 """A search as a study of Optuna."""
 
-_NUMBERS = ("theta_", "center_")
-
 
 def to_optuna(tuner, storage=None, study_name="loss_search"):
     """Exports a search as an Optuna study, which its dashboard shows.
@@ -52,7 +50,7 @@ def to_optuna(tuner, storage=None, study_name="loss_search"):
     candidates = tuner.candidates()
     if not candidates:
         raise ValueError("There are no candidates to export yet.")
-    names = [name for name in candidates[0] if name.startswith(_NUMBERS)]
+    names = tuner.oracle.space.names
     distributions = {
         name: optuna.distributions.FloatDistribution(
             min(row[name] for row in candidates),
@@ -69,7 +67,7 @@ def to_optuna(tuner, storage=None, study_name="loss_search"):
         baselines = [score or 0.0 for score in row["cross_entropy"]]
         study.add_trial(
             optuna.trial.create_trial(
-                state=states.FAIL if has_failed else states.COMPLETE,
+                state=_state(states, row),
                 value=None if has_failed else _value(row),
                 params={name: row[name] for name in names},
                 distributions=distributions,
@@ -87,6 +85,12 @@ def to_optuna(tuner, storage=None, study_name="loss_search"):
             )
         )
     return study
+
+
+def _state(states, row):
+    if row["dropped"]:
+        return states.PRUNED
+    return states.FAIL if row["score"] is None else states.COMPLETE
 
 
 def _value(row):

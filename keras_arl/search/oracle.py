@@ -4,11 +4,10 @@ import keras_tuner
 import numpy as np
 
 from keras_arl import checks
+from keras_arl.search.generation import check_comparison
 from keras_arl.search.identity import check_same_settings
-from keras_arl.search.journal import Journal
 from keras_arl.search.schedule import NoFitnessError
 from keras_arl.search.schedule import Schedule
-from keras_arl.search.schedule import check_fitness
 from keras_arl.search.space import SearchSpace
 from keras_arl.search.space import TaylorSpace
 from keras_arl.search.trial_oracle import TrialOracle
@@ -82,6 +81,10 @@ class CMAESOracle(TrialOracle):
         panel: Names of losses (`keras_arl.losses.get`) and learners that each
             task is trained on with, too, at the cost of one training each; for
             `"regret"`, such as `("sce", "nce+agce", "ELR")`. Defaults to none.
+        racing: Whether only the better half of a generation's candidates meets
+            all tasks, the others a third of them; CMA-ES ranks these behind.
+            It saves a third of the trainings, and needs three tasks.
+            Defaults to `False`.
         objective: Name of the score, or a `keras_tuner.Objective` to maximise.
             Defaults to `"val_accuracy"`.
         max_retries_per_trial: How often a trial that raised an exception is
@@ -121,6 +124,7 @@ class CMAESOracle(TrialOracle):
         selection_tasks=None,
         fitness="mean",
         panel=(),
+        racing=False,
         objective="val_accuracy",
         max_retries_per_trial=0,
         trial_timeout=None,
@@ -147,7 +151,7 @@ class CMAESOracle(TrialOracle):
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1)[0])
         checks.check_at_least("seed", seed, 0)
-        check_fitness(fitness, panel)
+        check_comparison(fitness, panel, racing, tasks_per_generation)
         if trial_timeout is not None:
             checks.check_positive("trial_timeout", trial_timeout)
         if isinstance(objective, str):
@@ -174,6 +178,7 @@ class CMAESOracle(TrialOracle):
         self.selection_tasks = int(selection_tasks)
         self.fitness = fitness
         self.panel = tuple(panel)
+        self.racing = bool(racing)
         self.trial_timeout = trial_timeout
         self.space = space
         self.x0 = self.space.starting_point(x0)
@@ -202,6 +207,7 @@ class CMAESOracle(TrialOracle):
             "selection_tasks": self.selection_tasks,
             "fitness": self.fitness,
             "panel": list(self.panel),
+            "racing": self.racing,
             "objective": self.objective.name,
             "baseline": self.has_baseline,
         }
@@ -233,10 +239,8 @@ class CMAESOracle(TrialOracle):
 
     @property
     def missing(self):
-        """Positions in the present generation without a result, a list."""
-        first = self.present.rivals.start if self.has_baseline else 0
-        positions = range(first, self.present.size)
-        return [k for k in positions if k not in self._results]
+        """Positions of the present generation to train at now, a list."""
+        return self.present.missing(self._results, self.has_baseline)
 
     @property
     def phase(self):
@@ -262,6 +266,9 @@ class CMAESOracle(TrialOracle):
             results: A dictionary from the position of a trial in the
                 generation to its `Result`. What is there already stays.
 
+        Returns:
+            A dictionary of further results, of trials that racing leaves out.
+
         Raises:
             RuntimeError: If no candidate of the generation could be scored, by
                 exceptions. The generation then is to be run again.
@@ -277,6 +284,7 @@ class CMAESOracle(TrialOracle):
             self.save()
         journal.append(self.present, results)
         self._take(results)
+        dropped = self._drop()
         if not self.missing:
             self.present.warn_of_equal_tasks(self._results)
         try:
@@ -285,6 +293,15 @@ class CMAESOracle(TrialOracle):
             journal.forget()
             self._forget_generation()
             raise
+        return dropped
+
+    def _drop(self):
+        """Ends what racing leaves out; returns the results, by position."""
+        dropped = self.present.dropped(self._results, self.has_baseline)
+        if dropped:
+            self._journal.append(self.present, dropped)
+            self._take(dropped)
+        return dropped
 
     def _tell_if_whole(self):
         if self.missing:
@@ -350,25 +367,6 @@ class CMAESOracle(TrialOracle):
             )
         return winner["vector"]
 
-    @property
-    def _journal(self):
-        if self._open_journal is None:
-            self._open_journal = Journal(self._project_dir)
-        return self._open_journal
-
-    _open_journal = None
-
-    def _set_project_dir(self, *args, **kwargs):
-        super()._set_project_dir(*args, **kwargs)
-        self._open_journal = None
-
-    def save(self):
-        """Writes the settings, once; each result is written as it comes."""
-        if not self._journal.exists:
-            self._journal.write_settings(
-                {**self.settings(), **self.further_settings}
-            )
-
     def reload(self):
         """Continues the search in the project's directory.
 
@@ -391,3 +389,4 @@ class CMAESOracle(TrialOracle):
                 # The process ended with it.
                 self._journal.forget()
                 self._forget_generation()
+        self._drop()

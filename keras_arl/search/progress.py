@@ -5,7 +5,8 @@ import math
 import keras
 import numpy as np
 
-from keras_arl.search.schedule import mean_gain
+from keras_arl.search.generation import DROPPED
+from keras_arl.search.generation import mean_gain
 
 _COMPILING = "seconds compiling"
 
@@ -92,7 +93,7 @@ class SearchProgress:
         scores = {}
         for position, result in sorted(self._results.items()):
             candidate, task = divmod(position, num_tasks)
-            if candidate >= 0:
+            if candidate >= 0 and result.message != DROPPED:
                 of_candidate = scores.setdefault(candidate, {})
                 of_candidate[task] = result.score or 0.0
         gains = [

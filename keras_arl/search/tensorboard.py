@@ -138,7 +138,7 @@ class TensorBoard(SearchCallback):
 
 def _of_candidate(row):
     """What is told of a candidate, pairs of step and `Summary`."""
-    skipped = ("score", "gain", "scores", "cross_entropy")
+    skipped = ("score", "gain", "scores", "cross_entropy", "dropped")
     values = {name: row[name] for name in row if name not in skipped}
     run = f"{row['phase']} {row['generation']}, candidate {row['candidate']}"
     return [

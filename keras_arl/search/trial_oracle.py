@@ -8,14 +8,17 @@ import numpy as np
 from keras_tuner.engine.trial import Trial
 from keras_tuner.engine.trial import TrialStatus
 
+from keras_arl.search.generation import DROPPED
 from keras_arl.search.job import Result
+from keras_arl.search.journal import Journal
 
 
 class TrialOracle(keras_tuner.Oracle):
     """Hands out the trials of a generation to a tuner of Keras Tuner.
 
-    A subclass has `present`, the present `Generation`, `finished`, `space`, and
-    `record`, which takes results.
+    A subclass has `present`, the present `Generation`, `missing`, `finished`,
+    `space`, `settings` and `further_settings`, and `record`, which takes
+    results.
     """
 
     def _forget_trials(self):
@@ -53,11 +56,12 @@ class TrialOracle(keras_tuner.Oracle):
             trial = self._new_trial(position)
             trial.score = result.score
             trial.message = result.message or None
-            trial.status = (
-                TrialStatus.FAILED
-                if result.score is None
-                else TrialStatus.COMPLETED
-            )
+            if result.score is not None:
+                trial.status = TrialStatus.COMPLETED
+            elif result.message == DROPPED:
+                trial.status = TrialStatus.STOPPED
+            else:
+                trial.status = TrialStatus.FAILED
             self.end_order.append(trial.trial_id)
 
     def needs_another_run(self, position, result):
@@ -100,9 +104,8 @@ class TrialOracle(keras_tuner.Oracle):
             return Trial(self.get_space(), status=TrialStatus.STOPPED)
         free = (
             position
-            for position in range(self.present.size)
-            if position not in self._results
-            and self._holders.get(position, tuner_id) == tuner_id
+            for position in self.missing
+            if self._holders.get(position, tuner_id) == tuner_id
         )
         position = next(free, None)
         if position is None:
@@ -174,6 +177,25 @@ class TrialOracle(keras_tuner.Oracle):
         raised = trial.status == TrialStatus.INVALID
         message = message or f"ended without a finite {name}"
         return Result(None, message, raised)
+
+    @property
+    def _journal(self):
+        if self._open_journal is None:
+            self._open_journal = Journal(self._project_dir)
+        return self._open_journal
+
+    _open_journal = None
+
+    def _set_project_dir(self, *args, **kwargs):
+        super()._set_project_dir(*args, **kwargs)
+        self._open_journal = None
+
+    def save(self):
+        """Writes the settings, once; each result is written as it comes."""
+        if not self._journal.exists:
+            self._journal.write_settings(
+                {**self.settings(), **self.further_settings}
+            )
 
     def _save_trial(self, trial):
         # The base class's file for each trial: the journal holds its result.

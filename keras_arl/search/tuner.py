@@ -246,7 +246,8 @@ class LossTuner(keras_tuner.Tuner):
         }
         progress.update(ended)
         num_ended, num_generations = len(oracle.end_order), oracle.generation
-        oracle.record(ended)
+        dropped = oracle.record(ended)
+        progress.update(dropped)
         for callback in callbacks:
             for trial_id in oracle.end_order[num_ended:]:
                 callback.on_trial_end(self, self._row(trial_id))
@@ -298,9 +299,10 @@ class LossTuner(keras_tuner.Tuner):
         Returns:
             A list of dictionaries, one per trial that has ended, in the order
             of the trials: `trial_id`, the hyperparameters (see
-            `CMAESOracle`), `status`, `score` (`None` if it failed),
-            `cross_entropy` (the score of cross-entropy on the same task,
-            `None` if there is none) and `message`.
+            `CMAESOracle`), `status` (`"STOPPED"` where racing left the trial
+            out), `score` (`None` if it has none), `cross_entropy` (the score
+            of cross-entropy on the same task, `None` if there is none) and
+            `message`.
         """
         return [self._row(trial_id) for trial_id in sorted(self.oracle.trials)]
 
@@ -325,9 +327,10 @@ class LossTuner(keras_tuner.Tuner):
             the numbers as they are trained with, by the names of the oracle's
             `space`; `scores` and `cross_entropy`, lists of its
             scores and of cross-entropy's on its tasks, `None` where a training
-            failed; `score`, the mean score, `None` if a trial failed; and
-            `gain`, the mean difference to cross-entropy's scores, `None` also
-            where there are none.
+            failed or was left out; `score`, the mean score, `None` if any is;
+            `dropped`, whether racing left it out; and `gain`, the mean
+            difference to cross-entropy's scores, `None` also where there are
+            none.
         """
         sizes = {
             "search": self.oracle.tasks_per_generation,

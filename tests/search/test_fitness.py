@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from keras_arl.search.schedule import Generation
+from keras_arl.search.generation import DROPPED
+from keras_arl.search.generation import Generation
+from keras_arl.search.job import Result
 from tests.search.toy import outcome
 from tests.search.toy import toy
 
@@ -77,3 +79,76 @@ def test_a_search_by_rank_selects_by_score(tmp_path):
             for k in range(4)
         )
     )
+
+
+def raced(**kwargs):
+    generation = Generation(
+        phase="search",
+        number=1,
+        first_trial=0,
+        candidates=[[0.0]] * 3,
+        task_seeds=[1, 2, 3],
+        racing=True,
+        **kwargs,
+    )
+    return generation, {0: Result(0.5), 3: Result(0.7), 6: Result(0.6)}
+
+
+def test_half_of_the_candidates_goes_on_after_a_third_of_the_tasks():
+    generation, results = raced()
+    assert generation.missing({}, False) == [0, 3, 6]
+    assert generation.missing({}, True) == [-3, 0, 3, 6]
+    assert generation.dropped({0: Result(0.5)}, False) == {}
+    dropped = generation.dropped(results, False)
+    assert {k: result.message for k, result in dropped.items()} == {
+        1: DROPPED, 2: DROPPED
+    }  # fmt: skip
+    results |= dropped
+    assert generation.missing(results, False) == [4, 5, 7, 8]
+    # The baseline decides by regret, too.
+    assert generation.missing(results, True) == [-3]
+    assert generation.missing(results | {-3: Result(0.5)}, True) == [
+        -2, -1, 4, 5, 7, 8
+    ]  # fmt: skip
+    assert generation.dropped(results, False) == {}
+
+
+def test_what_is_dropped_is_behind_what_was_not_and_in_order():
+    generation, _ = raced()
+    scores = [0.9, None, None, 0.1, 0.1, 0.1, 0.8, None, None]
+    results = {
+        position: Result(score, "" if score else DROPPED)
+        for position, score in enumerate(scores)
+    }
+    told = generation.told(generation.fitness(scores), results)
+    assert told[1] == pytest.approx(0.1)
+    assert told[2] < told[0] < told[1]
+
+
+def test_a_race_by_regret_saves_trainings_and_goes_on_where_it_stopped(
+    tmp_path,
+):
+    settings = {
+        **SETTINGS, "popsize": 6, "tasks_per_generation": 6, "racing": True,
+        "fitness": "regret", "panel": ("sce",),
+    }  # fmt: skip
+    whole = toy(tmp_path / "whole", **settings)
+    whole.search(verbose=0)
+    rows = [row for row in whole.results() if row["phase"] == "search"]
+    left_out = [row for row in rows if row["status"] == "STOPPED"]
+    assert len(rows) == 3 * 6 * 6
+    assert len(left_out) == 3 * 3 * 4
+    assert len(whole.trainer.ran) == len(whole.results()) - len(left_out)
+    # In the middle of a third, after one, and among the others.
+    for stop_after in (7, 12, 15):
+        directory = tmp_path / str(stop_after)
+        part = toy(directory, stop_after=stop_after, **settings)
+        with pytest.raises(KeyboardInterrupt):
+            part.search(verbose=0)
+        rest = toy(directory, **settings)
+        rest.search(verbose=0)
+        assert outcome(rest) == outcome(whole)
+        assert rest.results() == whole.results()
+    several = toy(tmp_path / "several", **settings)
+    several.search(verbose=0, executor=2)
+    assert outcome(several) == outcome(whole)

@@ -288,6 +288,10 @@ def test_the_defaults_are_the_recommended_ones():
         ({"x0": [1.0]}, "12 numbers: theta_10.*Received 1 values"),
         ({"x0": [np.nan] * 12}, "`x0` must be finite"),
         ({"x0": "mae"}, r"\('ce', 'linear', 'arl'\).*x0='mae'"),
+        (
+            {"racing": True, "tasks_per_generation": 2},
+            "`racing` needs at least 3 tasks.*tasks_per_generation=2",
+        ),
         ({"fitness": "best"}, r"\('mean', 'rank', 'regret'\).*fitness='best'"),
         (
             {"objective": keras_tuner.Objective("val_loss", "min")},

@@ -16,7 +16,7 @@ from keras_arl.analysis import is_trainable
 from keras_arl.losses import TaylorLoss
 from keras_arl.search import CMAESOracle
 from keras_arl.search import LossTuner
-from keras_arl.search.space import NumbersSpace
+from keras_arl.search.numbers_space import NumbersSpace
 from keras_arl.search.space import ScheduledTaylorSpace
 from keras_arl.search.space import TaylorSpace
 from keras_arl.tasks import ArchitectureConfig
