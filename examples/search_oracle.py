@@ -12,7 +12,8 @@ crash too.
 the workers of a Dask cluster; the loss found is the same.
 
 It writes, into --output:
-  loss.json       the loss; keras_arl.losses.load("loss.json") reads it back
+  loss.json       the loss; keras_arl.losses.load("loss.json") reads it back,
+                  of one with a memory keras_arl.learners.load
   losses.png      the loss beside cross-entropy, MAE and GCE
   fitness.png     fitness over generations, relative to cross-entropy
   report.html     all of this in one page, for a browser
@@ -23,6 +24,7 @@ It writes, into --output:
 
 import contextlib
 import dataclasses
+import json
 import pathlib
 import shlex
 import sys
@@ -66,9 +68,10 @@ _TASKS = flags.DEFINE_integer(
 _SPACE = flags.DEFINE_enum(
     "space",
     "taylor",
-    ["taylor", "scheduled"],
-    "What is searched: a polynomial of prediction and label, or one that moves "
-    "over a training, too.",
+    ["taylor", "scheduled", "memory", "scheduled_memory"],
+    "What is searched: a polynomial of prediction and label; one that moves "
+    "over a training, too; a learner that remembers what was predicted for "
+    "each example before; or one that does both.",
 )
 _ORDER = flags.DEFINE_integer(
     "order", 4, "Order of the polynomial.", lower_bound=2, upper_bound=6
@@ -84,7 +87,7 @@ _START = flags.DEFINE_string(
     "linear",
     "Where the search starts: ce, cross-entropy's Taylor polynomial; linear, "
     "minus twice the labelled class's prediction; arl, the loss that ships; or "
-    "a loss file that a search wrote.",
+    "a file that a search wrote.",
 )
 _SIGMA0 = flags.DEFINE_float("sigma0", 0.3, "Initial step size of CMA-ES.")
 _FITNESS = flags.DEFINE_enum(
@@ -97,7 +100,14 @@ _FITNESS = flags.DEFINE_enum(
 _PANEL = flags.DEFINE_list(
     "panel",
     ["sce", "gce", "nce+agce"],
-    "With --fitness=regret, losses that each task is trained on with, too.",
+    "With --fitness=regret, losses, and learners such as ELR, that each task "
+    "is trained on with, too.",
+)
+_RACING = flags.DEFINE_bool(
+    "racing",
+    False,
+    "Whether only the better half of the candidates meets all tasks of a "
+    "generation, the others a third of them.",
 )
 _FINALISTS = flags.DEFINE_integer(
     "finalists",
@@ -214,6 +224,7 @@ def run(command):
         sigma0=_SIGMA0.value,
         fitness=_FITNESS.value,
         panel=_PANEL.value if _FITNESS.value == "regret" else (),
+        racing=_RACING.value,
         finalists=_FINALISTS.value,
         generations=_GENERATIONS.value,
         popsize=_POPSIZE.value,
@@ -236,14 +247,15 @@ def run(command):
     keras_arl.search.plot_fitness(oracle.history()).savefig(
         output / "fitness.png", dpi=120
     )
-    loss = tuner.best_loss()
-    keras_arl.losses.save(
-        loss,
-        output / "loss.json",
+    found, path = tuner.best_method(), output / "loss.json"
+    has_memory = isinstance(space, keras_arl.search.MemorySpace)
+    (keras_arl.learners if has_memory else keras_arl.losses).save(
+        found,
+        path,
         provenance=keras_arl.evaluation.provenance(tuner, command),
     )
     losses = {
-        "found": loss,
+        "found": found.keywords["loss"] if has_memory else found,
         "ARL": keras_arl.ARL(),
         "CE": keras_arl.losses.CrossEntropy(),
         "MAE": keras_arl.losses.MAE(),
@@ -251,9 +263,11 @@ def run(command):
     }
     figure = keras_arl.analysis.plot_losses(losses)
     figure.savefig(output / "losses.png", dpi=120)
-    print(f"\nThe loss found:\n{loss.expression()}\n")
+    expression = json.loads(path.read_text())["expression"]
+    print(f"\nThe loss found:\n{expression}\n")
     print("Last-epoch clean accuracy on tasks that the search has not seen:")
-    rows = keras_arl.evaluation.compare(losses, report, trainer)
+    methods = {**losses, "found": found}
+    rows = keras_arl.evaluation.compare(methods, report, trainer)
     keras_arl.evaluation.write_csv(rows, output / "comparison.csv")
     if has_many_spaces():
         summary = keras_arl.evaluation.summarise(rows, by=("dataset",))
@@ -295,21 +309,27 @@ def executor():
 def search_space():
     from keras_arl import search
 
-    spaces = {
-        "taylor": search.TaylorSpace,
-        "scheduled": search.ScheduledTaylorSpace,
-    }
-    return spaces[_SPACE.value](_ORDER.value, _CLASS_AWARE.value)
+    is_moving = _SPACE.value.startswith("scheduled")
+    kind = search.ScheduledTaylorSpace if is_moving else search.TaylorSpace
+    space = kind(_ORDER.value, _CLASS_AWARE.value)
+    if _SPACE.value.endswith("memory"):
+        return search.MemorySpace(space)
+    return space
 
 
 def starting_point(space):
     """What `CMAESOracle` takes: a name, or the numbers of a loss file."""
+    from keras_arl import learners
     from keras_arl import losses
 
     if not _START.value.endswith(".json"):
         return _START.value
     try:
-        return space.numbers_of(losses.load(_START.value))
+        try:
+            method = losses.load(_START.value)
+        except ValueError:
+            method = learners.load(_START.value)
+        return space.numbers_of(method)
     except (OSError, ValueError) as error:
         program.fail(f"--start={_START.value}: {error}")
 

@@ -90,6 +90,27 @@ class MemorySpace(SearchSpace):
                 ) from None
         return vector
 
+    def numbers_of(self, method):
+        """The numbers of a method, what `starting_point` takes.
+
+        Args:
+            method: A loss of the space `loss`, or what makes a `TaylorMemory`
+                with such a loss.
+
+        Raises:
+            ValueError: If the space does not hold it.
+        """
+        if not isinstance(method, functools.partial):
+            return self.loss.numbers_of(method)
+        given = method.keywords
+        changes = [*given["changes"]] or [0.0] * len(self._changes)
+        if len(changes) != len(self._changes):
+            raise ValueError(
+                f"The polynomial depends on the memory. Expected one of {self}"
+            )
+        memory = [given[name] for name in _START]
+        return [*self.loss.numbers_of(given["loss"]), *changes, *memory]
+
     def scaled(self, vector):
         """The numbers of the candidate that CMA-ES proposes a vector for."""
         size = len(self.loss.names)

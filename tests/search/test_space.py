@@ -134,7 +134,9 @@ def test_a_space_with_memory_holds_that_of_the_loss(loss, changes):
     assert numbers[-4:] == pytest.approx([1.0, 0.7, 1.0, 0.1])
     assert space.scaled(space.starting_point(numbers)) == pytest.approx(numbers)
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
-    learner = space.to_method(numbers, from_logits=True)(model)
+    method = space.to_method(numbers, from_logits=True)
+    assert space.numbers_of(method) == pytest.approx(numbers)
+    learner = method(model)
     assert type(learner.base_loss) is type(loss.to_method(numbers[:count]))
     assert learner.base_loss.from_logits
     assert len(learner.changes) == (4 if changes else 0)
