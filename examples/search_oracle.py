@@ -15,6 +15,7 @@ It writes, into --output:
   loss.json       the loss; keras_arl.losses.load("loss.json") reads it back,
                   of one with a memory keras_arl.learners.load
   losses.png      the loss beside cross-entropy, MAE and GCE
+  memory.png      with a memory, how it pulls at an example
   fitness.png     fitness over generations, relative to cross-entropy
   report.html     all of this in one page, for a browser
   tensorboard/    the same for TensorBoard, with its HParams
@@ -30,6 +31,7 @@ import shlex
 import sys
 
 import program
+import search_spaces
 from absl import flags
 
 _DATASETS = flags.DEFINE_list(
@@ -64,30 +66,6 @@ _TASKS = flags.DEFINE_integer(
     "Tasks that each candidate is trained on. 8 are a good number for a search "
     "that is more than a demonstration.",
     lower_bound=1,
-)
-_SPACE = flags.DEFINE_enum(
-    "space",
-    "taylor",
-    ["taylor", "scheduled", "memory", "scheduled_memory"],
-    "What is searched: a polynomial of prediction and label; one that moves "
-    "over a training, too; a learner that remembers what was predicted for "
-    "each example before; or one that does both.",
-)
-_ORDER = flags.DEFINE_integer(
-    "order", 4, "Order of the polynomial.", lower_bound=2, upper_bound=6
-)
-_CLASS_AWARE = flags.DEFINE_bool(
-    "class_aware",
-    True,
-    "Search polynomials of a power of the prediction that is 1/2 where the "
-    "prediction is uniform, for any number of classes.",
-)
-_START = flags.DEFINE_string(
-    "start",
-    "linear",
-    "Where the search starts: ce, cross-entropy's Taylor polynomial; linear, "
-    "minus twice the labelled class's prediction; arl, the loss that ships; or "
-    "a file that a search wrote.",
 )
 _SIGMA0 = flags.DEFINE_float("sigma0", 0.3, "Initial step size of CMA-ES.")
 _FITNESS = flags.DEFINE_enum(
@@ -217,10 +195,10 @@ def run(command):
     )
     report = report_configs(tasks)
     check_tasks(tasks, report)
-    space = search_space()
+    space = search_spaces.space_of_flags()
     oracle = keras_arl.search.CMAESOracle(
         space=space,
-        x0=starting_point(space),
+        x0=search_spaces.start_of_flags(space),
         sigma0=_SIGMA0.value,
         fitness=_FITNESS.value,
         panel=_PANEL.value if _FITNESS.value == "regret" else (),
@@ -254,6 +232,10 @@ def run(command):
         path,
         provenance=keras_arl.evaluation.provenance(tuner, command),
     )
+    if has_memory:
+        keras_arl.learners.plot_memory(found).savefig(
+            output / "memory.png", dpi=120
+        )
     losses = {
         "found": found.keywords["loss"] if has_memory else found,
         "ARL": keras_arl.ARL(),
@@ -304,34 +286,6 @@ def executor():
         program.fail("--scheduler needs: pip install 'keras-arl[cluster]'")
     with distributed.Client(_SCHEDULER.value, timeout=20) as client:
         yield client
-
-
-def search_space():
-    from keras_arl import search
-
-    is_moving = _SPACE.value.startswith("scheduled")
-    kind = search.ScheduledTaylorSpace if is_moving else search.TaylorSpace
-    space = kind(_ORDER.value, _CLASS_AWARE.value)
-    if _SPACE.value.endswith("memory"):
-        return search.MemorySpace(space)
-    return space
-
-
-def starting_point(space):
-    """What `CMAESOracle` takes: a name, or the numbers of a loss file."""
-    from keras_arl import learners
-    from keras_arl import losses
-
-    if not _START.value.endswith(".json"):
-        return _START.value
-    try:
-        try:
-            method = losses.load(_START.value)
-        except ValueError:
-            method = learners.load(_START.value)
-        return space.numbers_of(method)
-    except (OSError, ValueError) as error:
-        program.fail(f"--start={_START.value}: {error}")
 
 
 def task_space():

@@ -26,7 +26,8 @@ def style_of(name):
 
     Args:
         name: Its name, such as those of `keras_arl.losses.names()`, in capitals
-            or not.
+            or not; of a loss that moves also `"found, start"` and
+            `"found, end"`.
 
     Returns:
         A dictionary of arguments of matplotlib's `Axes.plot`: `color`,
@@ -38,11 +39,12 @@ def style_of(name):
     >>> keras_arl.analysis.style_of("ARL")["linewidth"]
     3.0
     """
-    name = name.lower()
+    # Of a loss that moves, one of the two ends.
+    name, _, moment = name.lower().partition(", ")
     ours = name in ("arl", "found")
     style = {
         "color": _COLOURS.get(name),
-        "linestyle": "-",
+        "linestyle": "--" if moment == "start" else "-",
         "linewidth": 3.0 if ours else 1.5,
         "zorder": 3.0 if ours else 2.0,
     }

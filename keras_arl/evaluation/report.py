@@ -12,6 +12,7 @@ from keras_arl.evaluation.provenance import provenance
 from keras_arl.evaluation.tables import format_table
 from keras_arl.evaluation.tables import summarise
 from keras_arl.evaluation.verdict import verdict
+from keras_arl.learners import plot_memory
 from keras_arl.losses import ARL
 from keras_arl.losses import GCE
 from keras_arl.losses import MAE
@@ -20,6 +21,7 @@ from keras_arl.losses import ScheduledTaylorLoss
 from keras_arl.losses import TaylorLoss
 from keras_arl.methods.kinds import base_loss
 from keras_arl.methods.kinds import expression
+from keras_arl.search import MemorySpace
 from keras_arl.search import plot_coefficients
 from keras_arl.search import plot_fitness
 
@@ -124,6 +126,10 @@ def write_report(tuner, path, command="", rows=None):
         "The loss found": _formula(method)
         + _image(plot_losses(drawn), "The loss found beside others")
     }
+    if isinstance(tuner.oracle.space, MemorySpace):
+        sections["What its memory does"] = _image(
+            plot_memory(method), "Pull towards the label, by memory"
+        )
     if rows is not None:
         sections["What it is worth"] = _worth(rows)
     sections["Fitness by generation"] = _image(

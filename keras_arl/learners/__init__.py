@@ -9,6 +9,7 @@ from keras_arl.learners.files import save
 from keras_arl.learners.l2b import L2B
 from keras_arl.learners.marvel import Marvel
 from keras_arl.learners.meta_weight_net import MetaWeightNet
+from keras_arl.learners.pictures import plot_memory
 from keras_arl.learners.pipelines import with_index
 from keras_arl.learners.selc import SELC
 from keras_arl.learners.taylor_memory import TaylorMemory
@@ -24,6 +25,7 @@ __all__ = [
     "MetaWeightNet",
     "TaylorMemory",
     "load",
+    "plot_memory",
     "save",
     "with_index",
 ]

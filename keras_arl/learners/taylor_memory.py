@@ -110,21 +110,28 @@ class TaylorMemory(TargetLearner):
             self.start / self.num_classes,
         )
         p = self.probabilities_of(y_pred, SMALLEST)
-        targets = self.remember(visit.rows, p, self.beta, before)
-        losses = self.per_sample(self.base_loss, batch.labels, y_pred)
-        agreement = ops.log(1 - ops.sum(targets * p, axis=-1))
-        sureness = ops.max(targets, axis=-1) ** self.power
-        losses = losses + self.weight * sureness * agreement
-        if self.has_changes:
-            losses = losses + self._changed(batch.labels, y_pred, targets)
+        memory = self.remember(visit.rows, p, self.beta, before)
+        losses = self.losses_by_memory(batch.labels, y_pred, memory)
         return ops.mean(batch.weighted(losses))
 
-    @property
-    def has_changes(self):
-        """Whether the polynomial depends on the memory."""
-        return len(self.changes) > 0
+    def losses_by_memory(self, labels, outputs, memory):
+        """The loss of each sample, float32 of shape `(n,)`.
 
-    def _changed(self, labels, outputs, targets):
+        Args:
+            labels: Class indices or soft labels.
+            outputs: The model's output.
+            memory: What is remembered of each sample, of shape `(n, C)`.
+        """
+        p = self.probabilities_of(outputs, SMALLEST)
+        agreement = ops.log(1 - ops.sum(memory * p, axis=-1))
+        sureness = ops.max(memory, axis=-1) ** self.power
+        losses = self.per_sample(self.base_loss, labels, outputs)
+        losses = losses + self.weight * sureness * agreement
+        if len(self.changes):
+            losses = losses + self._changed(labels, outputs, memory)
+        return losses
+
+    def _changed(self, labels, outputs, memory):
         """What the polynomial's terms with t add, of each sample."""
         loss = self.base_loss
         kind = Logits if loss.from_logits else Probabilities
@@ -132,10 +139,10 @@ class TaylorMemory(TargetLearner):
         y = batches.as_targets(labels, self.num_classes)
         if loss.class_aware:
             exponent, weight = polynomial.class_scale(self.num_classes)
-            u, t = predictions.powers(exponent), targets**exponent
+            u, t = predictions.powers(exponent), memory**exponent
             weights = (y + (1 - y) * weight) / exponent
         else:
-            u, t, weights = predictions.probabilities, targets, 1.0
+            u, t, weights = predictions.probabilities, memory, 1.0
         center = ops.unstack(ops.convert_to_tensor(loss.number("center")), 2)
         bases = u - center[0], y - center[1], t - polynomial.MIDDLE
         thetas = ops.convert_to_tensor(self.changes, "float32")

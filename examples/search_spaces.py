@@ -1,0 +1,57 @@
+"""What search_oracle.py searches, and from where: its flags."""
+
+import program
+from absl import flags
+
+_SPACE = flags.DEFINE_enum(
+    "space",
+    "taylor",
+    ["taylor", "scheduled", "memory", "scheduled_memory"],
+    "What is searched: a polynomial of prediction and label; one that moves "
+    "over a training, too; a learner that remembers what was predicted for "
+    "each example before; or one that does both.",
+)
+_ORDER = flags.DEFINE_integer(
+    "order", 4, "Order of the polynomial.", lower_bound=2, upper_bound=6
+)
+_CLASS_AWARE = flags.DEFINE_bool(
+    "class_aware",
+    True,
+    "Search polynomials of a power of the prediction that is 1/2 where the "
+    "prediction is uniform, for any number of classes.",
+)
+_START = flags.DEFINE_string(
+    "start",
+    "linear",
+    "Where the search starts: ce, cross-entropy's Taylor polynomial; linear, "
+    "minus twice the labelled class's prediction; arl, the loss that ships; or "
+    "a file that a search wrote.",
+)
+
+
+def space_of_flags():
+    from keras_arl import search
+
+    is_moving = _SPACE.value.startswith("scheduled")
+    kind = search.ScheduledTaylorSpace if is_moving else search.TaylorSpace
+    space = kind(_ORDER.value, _CLASS_AWARE.value)
+    if _SPACE.value.endswith("memory"):
+        return search.MemorySpace(space)
+    return space
+
+
+def start_of_flags(space):
+    """What `CMAESOracle` takes: a name, or the numbers of a loss file."""
+    from keras_arl import learners
+    from keras_arl import losses
+
+    if not _START.value.endswith(".json"):
+        return _START.value
+    try:
+        try:
+            method = losses.load(_START.value)
+        except ValueError:
+            method = learners.load(_START.value)
+        return space.numbers_of(method)
+    except (OSError, ValueError) as error:
+        program.fail(f"--start={_START.value}: {error}")
