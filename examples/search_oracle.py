@@ -362,6 +362,7 @@ def silence():
         tf.get_logger().setLevel("ERROR")
 
 
+flags.adopt_module_key_flags(search_spaces)
 program.positive(_SIGMA0, _TRIAL_TIMEOUT)
 
 if __name__ == "__main__":
