@@ -37,7 +37,6 @@ from keras_arl.losses.sce import RCE
 from keras_arl.losses.sce import SCE
 from keras_arl.losses.schedule import LossSchedule
 from keras_arl.losses.sparse_regularization import SparseRegularization
-from keras_arl.losses.sparse_regularization import SparseRegularizationSchedule
 from keras_arl.losses.super_loss import SuperLoss
 from keras_arl.losses.taylor import ARL
 from keras_arl.losses.taylor import ScheduledTaylorLoss
@@ -82,7 +81,6 @@ __all__ = [
     "ScheduledTaylorLoss",
     "SoftBootstrapping",
     "SparseRegularization",
-    "SparseRegularizationSchedule",
     "SuperLoss",
     "TaylorCrossEntropy",
     "TaylorLoss",

@@ -30,9 +30,10 @@ def _nearly_one_hot(alpha, beta, m):
     }
 
 
-def _sparse(temperature, p, weight, **loss):
+def _sparse(temperature, p, weight, growth, every=1, **loss):
+    numbers = {"temperature": temperature, "p": p, "weight": weight}
     parts = {"loss": loss} if loss else {}
-    return {"temperature": temperature, "p": p, "weight": weight, **parts}
+    return {**numbers, "growth": growth, "every": every, **parts}
 
 
 # Of programs that clip labels at 1e-4.
@@ -51,10 +52,9 @@ _PUBLISHED = {
         "nce+agce": _combined(0.0, 1.0, a=4.0, q=0.2),
         "nce+aul": _combined(0.0, 1.0, a=3.0, q=0.1),
         "nce+ael": _combined(0.0, 1.0, a=3.5),
-        "ce+sr": _sparse(0.1, 0.1, 4.0),
-        "focal+sr": _sparse(0.1, 0.1, 4.0, gamma=0.5),
-        "gce+sr": _sparse(0.5, 0.1, 3.0, q=0.01),
-        "sparse_regularization_schedule": {"growth": 2.0, "every": 5},
+        "ce+sr": _sparse(0.1, 0.1, 4.0, 2.0, 5),
+        "focal+sr": _sparse(0.1, 0.1, 4.0, 2.0, 5, gamma=0.5),
+        "gce+sr": _sparse(0.5, 0.1, 3.0, 2.0, 5, q=0.01),
         "nce+nnce": _combined(1.0, 1.0),
         "nfl+nnfl": _combined(1.0, 1.0),
         "phuber_ce": {"tau": 10.0},
@@ -73,10 +73,9 @@ _PUBLISHED = {
         "nce+agce": _combined(1.0, 4.0, a=6.0, q=1.5),
         "nce+aul": _combined(1.0, 4.0, a=6.3, q=1.5),
         "nce+ael": _combined(1.0, 4.0, a=5.0),
-        "ce+sr": _sparse(0.5, 0.1, 1.2),
-        "focal+sr": _sparse(0.5, 0.1, 1.2, gamma=0.5),
-        "gce+sr": _sparse(0.5, 0.1, 1.2, q=0.01),
-        "sparse_regularization_schedule": {"growth": 1.03, "every": 1},
+        "ce+sr": _sparse(0.5, 0.1, 1.2, 1.03),
+        "focal+sr": _sparse(0.5, 0.1, 1.2, 1.03, gamma=0.5),
+        "gce+sr": _sparse(0.5, 0.1, 1.2, 1.03, q=0.01),
         "nce+nnce": _combined(5.0, 5.0),
         "nfl+nnfl": _combined(5.0, 5.0),
         "nce+nnce+er": {"weight": 2.0},
@@ -109,10 +108,9 @@ _PUBLISHED = {
         "nce+agce": _combined(10.0, 0.1, a=1.8, q=3.0),
         "nce+aul": _combined(10.0, 0.015, a=6.0, q=3.0),
         "nce+ael": _combined(10.0, 0.1, a=1.5),
-        "ce+sr": _sparse(0.5, 0.01, 10.0),
-        "focal+sr": _sparse(0.5, 0.01, 10.0, gamma=0.5),
-        "gce+sr": _sparse(0.5, 0.01, 10.0, q=0.001),
-        "sparse_regularization_schedule": {"growth": 1.02, "every": 1},
+        "ce+sr": _sparse(0.5, 0.01, 10.0, 1.02),
+        "focal+sr": _sparse(0.5, 0.01, 10.0, 1.02, gamma=0.5),
+        "gce+sr": _sparse(0.5, 0.01, 10.0, 1.02, q=0.001),
         "nce+nnce": _combined(10.0, 1.0),
         "nfl+nnfl": _combined(10.0, 1.0),
         "nce+nnce+er": {"weight": 0.01},
@@ -181,8 +179,7 @@ def published_settings(dataset):
             `"clothing1m"`.
 
     Returns:
-        A dictionary from the name of a loss to its arguments; from
-        `"sparse_regularization_schedule"` to those of the callback; from
+        A dictionary from the name of a loss to its arguments; and from
         `"l1_regularization"` to a dictionary from the name of a loss to the
         `delta` that it was trained with. For a loss that is missing nothing is
         published for this dataset alone; its defaults hold.

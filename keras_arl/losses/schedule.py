@@ -7,6 +7,9 @@ from keras_arl.checks import check_at_least
 from keras_arl.losses.base import ClassificationLoss
 from keras_arl.losses.numbers import set_number
 
+# What a schedule is of.
+_EXPECTED = "a loss that changes over a training, as ScheduledTaylorLoss"
+
 
 class LossSchedule(keras.callbacks.Callback):
     """Moves a loss over the epochs of a training.
@@ -16,10 +19,6 @@ class LossSchedule(keras.callbacks.Callback):
     number of epochs alone, so that a training that goes on with `initial_epoch`
     goes on with the right ones.
 
-    A subclass moves losses of a class whose numbers do not move by themselves:
-    it names the class, and implements `numbers(epoch)`, a dictionary from names
-    of hyperparameters, which are variables, to floats.
-
     Args:
         loss: The loss that the model is compiled with, or a part of it.
             Defaults to `None`: the one that is found there.
@@ -27,9 +26,9 @@ class LossSchedule(keras.callbacks.Callback):
             for a part of them. Defaults to `None`: that of `fit`.
 
     Raises:
-        ValueError: If it is not of that class, or has no numbers that move;
-            when the training begins, if the model is compiled with another
-            one, or `fit` has more than `epochs`.
+        ValueError: If it has no numbers that move; when the training begins, if
+            the model is compiled with another one, or `fit` has more than
+            `epochs`.
 
     Example:
 
@@ -45,14 +44,11 @@ class LossSchedule(keras.callbacks.Callback):
     0.875
     """
 
-    # Of the losses that are moved; `None`: all whose numbers move.
-    _loss_class = None
-
     def __init__(self, loss=None, epochs=None):
         super().__init__()
-        if loss is not None and not self._is_meant(loss):
+        if loss is not None and not _moves(loss):
             raise ValueError(
-                f"`loss` must be {self._expected}. Received: loss={loss}"
+                f"`loss` must be {_EXPECTED}. Received: loss={loss}"
             )
         self.loss = self._given = loss
         self.epochs = epochs
@@ -67,13 +63,13 @@ class LossSchedule(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         # A learner has its loss apart from that of `compile`.
         losses = [self.model.loss, getattr(self.model, "base_loss", None)]
-        found = [loss for loss in _losses_of(losses) if self._is_meant(loss)]
+        found = [loss for loss in _losses_of(losses) if _moves(loss)]
         # One within a function is not found, so that what is given must do.
         if self._given is None and len(found) == 1:
             self.loss = found[0]
         elif self._given is None or (found and self._given not in found):
             raise ValueError(
-                f"The model must be compiled with {self._expected}, that of "
+                f"The model must be compiled with {_EXPECTED}, that of "
                 f"the schedule. A loaded model has its own, which a schedule "
                 "without `loss` finds. Received: "
                 f"loss={self._given!r}, and a model with {found}"
@@ -93,17 +89,10 @@ class LossSchedule(keras.callbacks.Callback):
         for name, value in self.numbers(epoch).items():
             set_number(self.loss, name, value)
 
-    @property
-    def _expected(self):
-        if self._loss_class is not None:
-            return f"a {self._loss_class.__name__}"
-        return "a loss that changes over a training, as ScheduledTaylorLoss"
 
-    def _is_meant(self, loss):
-        if self._loss_class is not None:
-            return isinstance(loss, self._loss_class)
-        is_ours = isinstance(loss, ClassificationLoss)
-        return is_ours and bool(loss.moving_numbers(0, 1))
+def _moves(loss):
+    is_ours = isinstance(loss, ClassificationLoss)
+    return is_ours and bool(loss.moving_numbers(0, 1))
 
 
 def move(loss, epoch, epochs):

@@ -5,8 +5,8 @@ import pytest
 import keras_arl
 from keras_arl import losses
 from keras_arl.losses import ActivePassive
+from keras_arl.losses import LossSchedule
 from keras_arl.losses import SparseRegularization
-from keras_arl.losses import SparseRegularizationSchedule
 from tests.losses.reference import to_numpy
 
 BACKEND = keras.config.backend()
@@ -77,7 +77,7 @@ class Recorder(keras.callbacks.Callback):
         self.loss, self.weights = loss, []
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.weights.append(self.loss.current_weight)
+        self.weights.append(self.loss.weight)
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
@@ -88,7 +88,7 @@ def test_schedule_reaches_a_compiled_model(rng, jit_compile):
         [keras.Input((2,)), keras.layers.Dense(3, activation="softmax")]
     )
     loss = SparseRegularization(
-        losses.MAE(), temperature=1.0, p=0.5, weight=1.0
+        losses.MAE(), temperature=1.0, p=0.5, weight=1.0, growth=2.0, every=2
     )
     model.compile(
         optimizer=keras.optimizers.SGD(0.0), loss=loss, jit_compile=jit_compile
@@ -96,7 +96,7 @@ def test_schedule_reaches_a_compiled_model(rng, jit_compile):
     x = rng.normal(size=(8, 2)).astype("float32")
     labels = rng.integers(3, size=8)
     recorder = Recorder(loss)
-    schedule = SparseRegularizationSchedule(loss, growth=2.0, every=2)
+    schedule = LossSchedule(loss)
 
     def fit(epochs, initial_epoch=0):
         return model.fit(
@@ -125,16 +125,16 @@ def test_schedule_reaches_a_compiled_model(rng, jit_compile):
 
 def test_a_loaded_regularisation_goes_on(rng, tmp_path):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
-    regularized = losses.get("ce+sr", from_logits=True, weight=1.5)
+    regularized = losses.get("ce+sr", from_logits=True, weight=1.5, growth=2.0)
     loss = ActivePassive(losses.NCE(from_logits=True), regularized)
     model.compile(optimizer="sgd", loss=loss, **UNCOMPILED)
-    regularized.current_weight = 6.0
+    regularized.weight = 6.0
     x, y = rng.normal(size=(4, 2)), rng.integers(3, size=4)
     before = model.evaluate(x, y, verbose=0)
     model.save(tmp_path / "model.keras")
     model = keras.saving.load_model(tmp_path / "model.keras")
     loaded = model.loss.passive
-    assert (loaded.weight, loaded.current_weight) == (1.5, 6.0)
+    assert (loaded.start, loaded.weight) == (1.5, 6.0)
     assert model.evaluate(x, y, verbose=0) == pytest.approx(before)
 
     def fit(schedule):
@@ -144,18 +144,19 @@ def test_a_loaded_regularisation_goes_on(rng, tmp_path):
 
     # The loss of the model that was saved is not that of the loaded one.
     with pytest.raises(ValueError, match="A loaded model has its own"):
-        fit(SparseRegularizationSchedule(regularized, growth=2.0))
-    fit(SparseRegularizationSchedule(growth=2.0))
-    assert (loaded.weight, loaded.current_weight) == (1.5, 12.0)
-    schedule = SparseRegularizationSchedule(growth=2.0)
+        fit(LossSchedule(regularized))
+    fit(LossSchedule())
+    assert (loaded.start, loaded.weight) == (1.5, 12.0)
+    schedule = LossSchedule()
     learner = keras_arl.learners.ELR(model, loss=losses.get("ce+sr"))
     learner.compile("sgd")
     schedule.set_model(learner)
+    schedule.set_params({"epochs": 1})
     schedule.on_train_begin()
     assert schedule.loss is learner.base_loss
     model.compile("sgd", loss=losses.NCE(from_logits=True))
     with pytest.raises(ValueError, match=r"loss=None, and a model with \[\]"):
-        fit(SparseRegularizationSchedule(growth=2.0))
+        fit(LossSchedule())
 
 
 def test_a_dal_moves_from_gce_to_an_entropy(rng):
@@ -232,8 +233,9 @@ def test_an_l1_penalty_is_of_all_weights(rng):
     ],
 )
 def test_invalid_schedules(arguments, message):
-    loss = losses.get("ce+sr")
     with pytest.raises(ValueError, match=message):
-        SparseRegularizationSchedule(loss, **arguments)
-    with pytest.raises(ValueError, match="must be a SparseRegularization"):
-        SparseRegularizationSchedule(losses.MAE())
+        losses.get("ce+sr", **arguments)
+    with pytest.raises(ValueError, match="must be a loss that changes"):
+        LossSchedule(losses.MAE())
+    with pytest.raises(ValueError, match="must be a loss that changes"):
+        LossSchedule(losses.get("ce+sr", growth=1.0))

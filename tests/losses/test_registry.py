@@ -57,8 +57,6 @@ def test_every_exported_loss_is_registered():
 )
 def test_published_settings_are_arguments_of_their_losses(dataset):
     settings = losses.published_settings(dataset)
-    growth = settings.pop("sparse_regularization_schedule", {})
-    losses.SparseRegularizationSchedule(get("ce+sr"), **growth)
     for name, delta in settings.pop("l1_regularization", {}).items():
         assert name in settings
         assert 0 < delta < 1e-3

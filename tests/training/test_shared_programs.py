@@ -176,8 +176,8 @@ def signed(sign):
 
 
 def weighted(weight):
-    loss = SparseRegularization(losses.GCE(), weight=0.0)
-    loss.current_weight = weight
+    loss = SparseRegularization(losses.GCE(), weight=0.0, growth=1.0)
+    loss.weight = weight
     return loss
 
 
@@ -204,9 +204,9 @@ def test_a_loss_that_changes_between_trainings_is_the_callers_own():
     loss = weighted(0.0)
     before = trainer.evaluate(problem, loss)
     assert trainer.evaluate(problem, weighted(50.0)) != before
-    assert loss.current_weight == 0.0
+    assert loss.weight == 0.0
     assert trainer.evaluate(problem, loss) == before
-    loss.current_weight = 50.0
+    loss.weight = 50.0
     assert check_agrees(trainer, problem, loss) != before
 
 
