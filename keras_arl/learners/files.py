@@ -27,12 +27,11 @@ def save(method, path, provenance=None):
 
     Example:
 
-    >>> method = functools.partial(
-    ...     keras_arl.learners.TaylorMemory, loss=keras_arl.ARL(), weight=1.0
-    ... )
+    >>> space = keras_arl.search.MemorySpace()
+    >>> method = space.to_method(space.scaled(space.starting_point("arl")))
     >>> keras_arl.learners.save(method, "memory.json")
-    >>> keras_arl.learners.load("memory.json").keywords["weight"]
-    1.0
+    >>> keras_arl.learners.load("memory.json").keywords["beta"]
+    0.7
     """
     learner = method
     if not isinstance(method, keras.Model):
@@ -70,9 +69,8 @@ def load(path, **kwargs):
 
     Example:
 
-    >>> method = functools.partial(
-    ...     keras_arl.learners.TaylorMemory, loss=keras_arl.ARL()
-    ... )
+    >>> space = keras_arl.search.MemorySpace()
+    >>> method = space.to_method(space.scaled(space.starting_point("arl")))
     >>> keras_arl.learners.save(method, "memory.json")
     >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
     >>> learner = keras_arl.learners.load("memory.json", from_logits=True)(

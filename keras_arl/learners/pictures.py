@@ -37,9 +37,8 @@ def plot_memory(method, num_classes=10):
 
     Example:
 
-    >>> method = functools.partial(
-    ...     keras_arl.learners.TaylorMemory, loss=keras_arl.ARL(), weight=1.0
-    ... )
+    >>> space = keras_arl.search.MemorySpace()
+    >>> method = space.to_method(space.scaled(space.starting_point("arl")))
     >>> figure = keras_arl.learners.plot_memory(method)
     >>> figure.axes[0].get_ylabel()
     'pull towards the label'
