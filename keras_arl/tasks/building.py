@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_arl import noise
+from keras_arl.checks import check_at_least
 from keras_arl.checks import check_number
 from keras_arl.checks import check_weight
 from keras_arl.datasets import load_dataset
@@ -67,6 +68,9 @@ def build_task(config):
     ) = derive_seeds(config.seed, 6)
     classes = choose_classes(dataset, config, classes_seed)
     (x, y), validation = split_examples(dataset, config, choice_seed, classes)
+    if config.pooling != 1:
+        x, x_val = (_pooled(part, config) for part in (x, validation[0]))
+        validation = x_val, validation[1]
     if config.input_noise:
         x, x_val = _disturbed((x, validation[0]), config, inputs_seed)
         validation = x_val, validation[1]
@@ -172,6 +176,22 @@ def split_examples(dataset, config, seed, classes):
         pair(dataset.pool_inputs, dataset.pool_labels, train),
         pair(inputs, labels, chosen),
     )
+
+
+def _pooled(images, config):
+    """Images averaged over squares; what is left at the edges is cut off."""
+    size = check_at_least("pooling", config.pooling, 1)
+    if images.ndim != 4 or min(images.shape[1:3]) < size:
+        raise ValueError(
+            f"`pooling` is of images of at least so many pixels a side. "
+            f"Received: pooling={size} for {config.dataset!r}, whose inputs "
+            f"have shape {images.shape[1:]}"
+        )
+    count, height, width, channels = images.shape
+    height, width = height // size, width // size
+    cut = images[:, : height * size, : width * size]
+    squares = cut.reshape(count, height, size, width, size, channels)
+    return squares.mean(axis=(2, 4))
 
 
 def _disturbed(inputs, config, seed):

@@ -41,6 +41,8 @@ class TaskConfig:
             all inputs, the evaluation examples' too, where the images'
             brightest pixel is 1. It makes an easy dataset a hard one. Defaults
             to `0.0`.
+        pooling: Images are averaged over squares of so many pixels a side, for
+            faster trainings. Defaults to `1`: they stay as they are.
     """
 
     dataset: str
@@ -59,6 +61,7 @@ class TaskConfig:
     num_classes: int | None = None
     imbalance: float = 1.0
     input_noise: float = 0.0
+    pooling: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +85,7 @@ class TaskSpace:
         num_classes: Numbers of classes, or `None` for all of a dataset.
         imbalances: Ratios of the most frequent to the rarest class.
         input_noises: Standard deviations of noise added to the inputs.
+        pooling: As in `TaskConfig`. Defaults to `1`.
     """
 
     datasets: tuple[str, ...] = ("digits",)
@@ -106,3 +110,4 @@ class TaskSpace:
     num_classes: tuple[int | None, ...] = (None,)
     imbalances: tuple[float, ...] = (1.0,)
     input_noises: tuple[float, ...] = (0.0,)
+    pooling: int = 1

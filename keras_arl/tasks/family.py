@@ -54,6 +54,7 @@ def sample_task(seed, space=None):
         num_classes=choose(space.num_classes),
         imbalance=choose(space.imbalances),
         input_noise=choose(space.input_noises),
+        pooling=space.pooling,
     )
 
 

@@ -222,6 +222,8 @@ def diverse_spaces():
         num_train=2000,
         num_evaluation=1000,
         epochs=(20,),
+        # A quarter of the inputs, and of the time.
+        pooling=2,
     )
     hard_mnist = dataclasses.replace(
         mnist, input_noises=(0.5, 1.0), batch_size=128
@@ -238,6 +240,7 @@ def diverse_spaces():
         mnist,
         datasets=("trec:label-coarse", "trec:label-fine"),
         noises=_DIVERSE_MILD,
+        pooling=1,
     )
     few_questions = dataclasses.replace(
         questions,

@@ -177,6 +177,25 @@ def test_input_noise_that_is_none(value):
         build_task(config)
 
 
+def test_images_are_averaged_over_squares():
+    config = dataclasses.replace(sample_task(0), pooling=3)
+    x, pooled = (build_task(c).train[0] for c in (sample_task(0), config))
+    assert pooled.shape == (500, 2, 2, 1)
+    assert pooled.dtype == "float32"
+    np.testing.assert_allclose(
+        pooled[:, 1, 0, 0], x[:, 3:6, :3, 0].mean(axis=(1, 2)), rtol=1e-5
+    )
+    for dataset, pooling in (("digits", 9), ("iris", 2)):
+        wrong = dataclasses.replace(
+            config, dataset=dataset, pooling=pooling, num_train=60,
+            num_evaluation=60,
+        )  # fmt: skip
+        with pytest.raises(
+            ValueError, match=f"pooling={pooling} for .{dataset}"
+        ):
+            build_task(wrong)
+
+
 def test_a_choice_of_classes():
     config = dataclasses.replace(
         sample_task(1),
