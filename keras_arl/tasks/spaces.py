@@ -203,12 +203,14 @@ def diverse_spaces():
         architectures=_PLAIN_MLPS,
         optimizers=_TWO_OPTIMIZERS,
         epochs=(40,),
-        num_train=800,
+        # A multiple of the batch size, here and below: a smaller last batch
+        # would double what a program takes to be compiled.
+        num_train=768,
     )
     plain_convolutions = dataclasses.replace(digits, architectures=_PLAIN_CNNS)
     few_digits = dataclasses.replace(
         digits,
-        num_train=250,
+        num_train=256,
         num_evaluation=150,
         num_classes=(3, 5),
         batch_size=32,
@@ -219,8 +221,8 @@ def diverse_spaces():
     mnist = dataclasses.replace(
         digits,
         datasets=("mnist",),
-        num_train=2000,
-        num_evaluation=1000,
+        num_train=1920,
+        num_evaluation=1024,
         epochs=(20,),
         # A quarter of the inputs, and of the time.
         pooling=2,
@@ -233,7 +235,7 @@ def diverse_spaces():
         mnist,
         datasets=("mnist+mnist",),
         noises=_DIVERSE_MILD,
-        num_train=3000,
+        num_train=3008,
         num_classes=(None, 20),
     )
     questions = dataclasses.replace(
@@ -250,7 +252,7 @@ def diverse_spaces():
             ("weak_classifier", 0.2),
             ("weak_classifier", 0.4),
         ),
-        num_train=500,
+        num_train=512,
         epochs=(40,),
         batch_size=32,
         imbalances=(5.0, 20.0),
@@ -259,12 +261,12 @@ def diverse_spaces():
         digits,
         datasets=("breast_cancer",),
         noises=_DIVERSE_MILD,
-        num_train=250,
-        num_evaluation=200,
+        num_train=256,
+        num_evaluation=192,
         batch_size=32,
     )
     small_tables = dataclasses.replace(
-        tables, datasets=("iris",), num_train=60, num_evaluation=60
+        tables, datasets=("iris",), num_train=64, num_evaluation=56
     )
     return (
         digits,

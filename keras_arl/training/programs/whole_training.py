@@ -229,11 +229,13 @@ def _split(order, size):
 
 def _over_batches(step, carry, order, size):
     """`lax.scan` over the batches of an order, the last one smaller."""
-    full = len(order) // size
-    carry, outputs = lax.scan(
-        step, carry, order[: full * size].reshape(full, size)
-    )
+    full, outputs = len(order) // size, []
+    # Each is compiled on its own, also for no batch at all.
+    if full:
+        batches_of_one_size = order[: full * size].reshape(full, size)
+        carry, of_full = lax.scan(step, carry, batches_of_one_size)
+        outputs.append(of_full)
     if full * size < len(order):
         carry, last = step(carry, order[full * size :])
-        outputs = jnp.concatenate([outputs, last[None]])
-    return carry, outputs
+        outputs.append(last[None])
+    return carry, jnp.concatenate(outputs)
