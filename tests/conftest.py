@@ -21,7 +21,7 @@ LONGEST = (
     "test_clothing1m.py",
     "test_robustness.py",
     "test_docstrings.py",
-    "test_programs.py",
+    "test_xla.py",
     "test_trainers.py",
     "test_trainer.py",
     "test_shared_programs.py",

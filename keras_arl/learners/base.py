@@ -54,9 +54,7 @@ class Learner(keras.Model):
     """
 
     needs_meta_data = False
-    # Attributes that are numbers, by which nothing but `training_loss` goes. A
-    # class that declares them, and whose constructor has no other settings,
-    # shares compiled programs; `keras_arl.methods` feeds the numbers.
+    # All settings of a class that shares programs, which are fed with them.
     fed_numbers = ()
     # Whether copies of the model may train it without sharing state.
     can_be_replicated = True

@@ -325,12 +325,11 @@ class LossTuner(keras_tuner.Tuner):
             A list of dictionaries, one per candidate, in the order of the
             trials: `phase`, `generation` and `candidate` (see `CMAESOracle`);
             the numbers as they are trained with, by the names of the oracle's
-            `space`; `scores` and `cross_entropy`, lists of its
-            scores and of cross-entropy's on its tasks, `None` where a training
-            failed or was left out; `score`, the mean score, `None` if any is;
-            `dropped`, whether racing left it out; and `gain`, the mean
-            difference to cross-entropy's scores, `None` also where there are
-            none.
+            `space`; `scores` and `cross_entropy`, lists of its scores and of
+            cross-entropy's on its tasks, `None` where a training failed or was
+            left out; `score`, the mean score, `None` if any is; `dropped`,
+            whether racing left it out; and `gain`, the mean difference to
+            cross-entropy's scores, `None` also where there are none.
         """
         sizes = {
             "search": self.oracle.tasks_per_generation,
