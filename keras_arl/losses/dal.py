@@ -70,7 +70,7 @@ class DAL(PointwiseLoss):
           Pattern Recognition 2023, arXiv 2303.11562
     """
 
-    hyperparameters = ("q", "entropy_weight")
+    hyperparameters = ("q", "entropy_weight", "start")
 
     def __init__(
         self, q=0.6, entropy_weight=0.0, end=1.5, start=None, **kwargs
@@ -118,4 +118,4 @@ class DAL(PointwiseLoss):
         return self.number("entropy_weight") / scale * entropy
 
     def get_config(self):
-        return {**super().get_config(), "end": self.end, "start": self.start}
+        return {**super().get_config(), "end": self.end}

@@ -77,7 +77,7 @@ class SparseRegularization(WrappedLoss):
           ICCV 2021, arXiv 2108.00192
     """
 
-    hyperparameters = ("temperature", "p", "weight")
+    hyperparameters = ("temperature", "p", "weight", "start")
 
     def __init__(
         self,
@@ -118,5 +118,4 @@ class SparseRegularization(WrappedLoss):
             **super().get_config(),
             "growth": self.growth,
             "every": self.every,
-            "start": self.start,
         }

@@ -385,5 +385,5 @@ def test_a_trainer_is_pickled_as_its_arguments(trainer):
     other = Trainer(jit_compile=True, vectorize=False, max_programs=3)
     again = pickle.loads(pickle.dumps(other))
     assert (again.jit_compile, again.vectorize) == (True, False)
-    assert again._max_programs == 3
+    assert again.max_programs == 3
     assert pickle.loads(pickle.dumps(PLAIN)).get_config() == PLAIN.get_config()
