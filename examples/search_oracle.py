@@ -266,7 +266,8 @@ def run(command):
     keras_arl.evaluation.write_report(
         tuner, output / "report.html", command, rows
     )
-    print(f"\nWritten to {output}: " + ", ".join(WRITTEN))
+    written = [*WRITTEN, *["memory.png"] * has_memory]
+    print(f"\nWritten to {output}: " + ", ".join(written))
 
 
 @contextlib.contextmanager

@@ -1,5 +1,7 @@
 """What search_oracle.py searches, and from where: its flags."""
 
+import pathlib
+
 import program
 from absl import flags
 
@@ -41,17 +43,16 @@ def space_of_flags():
 
 
 def start_of_flags(space):
-    """What `CMAESOracle` takes: a name, or the numbers of a loss file."""
+    """What `CMAESOracle` takes: a name, or the numbers of a file."""
     from keras_arl import learners
     from keras_arl import losses
 
-    if not _START.value.endswith(".json"):
+    path = pathlib.Path(_START.value)
+    if path.suffix != ".json":
         return _START.value
     try:
-        try:
-            method = losses.load(_START.value)
-        except ValueError:
-            method = learners.load(_START.value)
-        return space.numbers_of(method)
+        has_memory = "keras_arl.TaylorMemory" in path.read_text()
+        files = learners if has_memory else losses
+        return space.numbers_of(files.load(path))
     except (OSError, ValueError) as error:
         program.fail(f"--start={_START.value}: {error}")

@@ -4,6 +4,7 @@ import functools
 
 import keras
 
+from keras_arl.learners.examples import example_of
 from keras_arl.learners.taylor_memory import TaylorMemory
 from keras_arl.losses.taylor import files
 
@@ -35,7 +36,7 @@ def save(method, path, provenance=None):
     """
     learner = method
     if not isinstance(method, keras.Model):
-        learner = method(_any_model())
+        learner = example_of(method)
     if not isinstance(learner, TaylorMemory):
         raise ValueError(
             f"Such files hold a `TaylorMemory`. Received: {learner!r}"
@@ -99,11 +100,7 @@ def load(path, **kwargs):
         TaylorMemory, loss=loss, **{name: content[name] for name in numbers}
     )
     try:
-        method(_any_model())
+        example_of(method)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from None
     return method
-
-
-def _any_model():
-    return keras.Sequential([keras.Input((1,)), keras.layers.Dense(2)])

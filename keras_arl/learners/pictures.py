@@ -5,6 +5,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from keras_arl.checks import check_num_classes
+from keras_arl.learners.examples import example_of
 
 # Share of the labelled class in the memory; the rest is the rival class's.
 _MEMORIES = {
@@ -44,14 +45,7 @@ def plot_memory(method, num_classes=10):
     'pull towards the label'
     """
     check_num_classes(num_classes)
-    learner = method(
-        keras.Sequential(
-            [
-                keras.Input((1,)),
-                keras.layers.Dense(num_classes, "softmax"),
-            ]
-        )
-    )
+    learner = example_of(method, num_classes)
     p = np.linspace(0.002, 0.998, 997)
     figure = Figure(figsize=(7.5, 4.4), layout="constrained")
     axes = figure.subplots()

@@ -175,6 +175,7 @@ class TaylorMemory(TargetLearner):
             base = repr(loss)
         return expressions.memory_expression(
             base,
+            getattr(loss, "order", None),
             getattr(loss, "center", (0.0, 0.0)),
             getattr(loss, "class_aware", False),
             style,

@@ -55,8 +55,7 @@ class LossSchedule(keras.callbacks.Callback):
         if epochs is not None:
             self.epochs = check_at_least("epochs", epochs, 1)
 
-    def numbers(self, epoch):
-        """The numbers that the loss has in an epoch, by name."""
+    def _numbers(self, epoch):
         epochs = self.epochs or self.params["epochs"]
         return self.loss.moving_numbers(epoch, epochs)
 
@@ -80,13 +79,13 @@ class LossSchedule(keras.callbacks.Callback):
                 f"the schedule's last one. Received: epochs={self.epochs}"
             )
         self.loss.is_moved = True
-        if _have_read_anew(self.loss, self.numbers(0)):
+        if _have_read_anew(self.loss, self._numbers(0)):
             # What was compiled before keeps the numbers it was traced with.
             self.model.make_train_function(force=True)
             self.model.make_test_function(force=True)
 
     def on_epoch_begin(self, epoch, logs=None):
-        for name, value in self.numbers(epoch).items():
+        for name, value in self._numbers(epoch).items():
             set_number(self.loss, name, value)
 
 

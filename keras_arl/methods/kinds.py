@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import inspect
 import typing
 
 import keras
@@ -9,6 +10,7 @@ import numpy as np
 
 from keras_arl import learners
 from keras_arl import losses
+from keras_arl.learners.examples import example_of
 from keras_arl.learners.losses import as_loss
 from keras_arl.methods.learner_fit import check_meta_data
 
@@ -83,6 +85,18 @@ def named(name, **kwargs):
     return losses.get(name, **kwargs)
 
 
+def published(name):
+    """The arguments that `named` takes, as published, a dictionary."""
+    if not is_learner(learner := getattr(learners, name, None)):
+        return losses.get(name).get_config()
+    parameters = inspect.signature(learner).parameters.values()
+    return {
+        each.name: each.default
+        for each in parameters
+        if each.default is not each.empty
+    }
+
+
 def base_loss(method):
     """What one sample costs, without memory: a loss itself, or a learner's."""
     if not is_learner(method):
@@ -94,9 +108,7 @@ def base_loss(method):
 def expression(method):
     """A method in readable form."""
     if is_learner(method):
-        method = method(
-            keras.Sequential([keras.Input((1,)), keras.layers.Dense(2)])
-        )
+        method = example_of(method)
     if hasattr(method, "expression"):
         return method.expression()
     return repr(method)

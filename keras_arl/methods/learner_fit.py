@@ -6,6 +6,7 @@ from keras_arl.learners.batch import indexed
 from keras_arl.training import fitting
 from keras_arl.training.batches import orders_of
 from keras_arl.training.batches import take
+from keras_arl.training.start import Start
 from keras_arl.training.start import built_model
 
 
@@ -55,8 +56,15 @@ class LearnerFit:
         """What trainings must have in common to share a kept learner."""
         return method
 
-    def accuracies(self, task, numbers_of=None, last_epochs=None):
-        """Trains; returns the clean accuracy after each epoch."""
+    def accuracies(self, task, learner, last_epochs):
+        """Trains; returns the clean accuracy after each of the last epochs.
+
+        Args:
+            task: A `Task`.
+            learner: One at the start of the training, as which this one begins.
+            last_epochs: Number of last epochs that are evaluated.
+        """
+        begin_as(self.learner, learner)
         train = task.train
         callbacks = fitting.schedules_of(self.learner.base_loss)
         if task.in_memory:
@@ -70,10 +78,16 @@ class LearnerFit:
             self.learner,
             fitting.FitData(train, task.validation, None),
             task.epochs,
-            task.epochs,
+            last_epochs,
             callbacks,
             meta_data=meta_data_for(self.learner, task),
         )
+
+
+def begin_as(kept, learner):
+    """Brings a learner to the start that another one is at."""
+    if kept is not learner:
+        Start.of(learner).assign_to(kept)
 
 
 class TaskBatches(keras.utils.PyDataset):

@@ -11,6 +11,7 @@ from keras import ops
 from keras_arl.learners.data import training_data
 from keras_arl.losses.numbers import fed
 from keras_arl.methods.learner_fit import TaskBatches
+from keras_arl.methods.learner_fit import begin_as
 from keras_arl.methods.learner_fit import meta_data_for
 from keras_arl.training import fitting
 from keras_arl.training.batches import EVALUATION_BATCH
@@ -45,15 +46,18 @@ class LearnerProgram:
             return type(learner), loss_key(learner.base_loss)
         return method
 
-    def accuracies(self, task, numbers_of, last_epochs):
+    def accuracies(self, task, begun, last_epochs):
         """Trains; returns the clean accuracy after each of the last epochs.
 
         Args:
             task: A `Task`.
-            numbers_of: The learner by whose numbers it trains.
+            begun: A learner at the start of the training, as which this one
+                begins, and by whose numbers it trains.
             last_epochs: Number of last epochs that are evaluated.
         """
         learner, found, losses = self.learner, [], []
+        begin_as(learner, begun)
+        moves, numbers = begun.base_loss.moves, None
         batches = TaskBatches(task, learner.needs_index)
         meta_data = meta_data_for(learner, task)
         data = training_data(learner, batches, None, meta_data=meta_data)
@@ -63,7 +67,8 @@ class LearnerProgram:
             data.begin_epoch(seed, epoch)
             batches.begin_epoch(epoch)
             learner.set_learning_rate()
-            numbers = _numbers(numbers_of, epoch, task.epochs)
+            if moves or numbers is None:
+                numbers = _numbers(begun, epoch, task.epochs)
             losses.append(self._run_epoch(data.dataset, numbers))
             fitting.check_finite("loss", losses, task.epochs)
             learner.end_epoch(epoch)
@@ -156,7 +161,7 @@ def _numbers(learner, epoch, epochs):
     own, loss = learner.fed_numbers, learner.base_loss
     return (
         [np.asarray(getattr(learner, name), "float32") for name in own],
-        loss.hyper_values(*((epoch, epochs) if loss.moves else ())),
+        loss.hyper_values(epoch, epochs),
     )
 
 

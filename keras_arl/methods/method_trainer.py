@@ -13,7 +13,6 @@ from keras_arl.training import PlainTrainer
 from keras_arl.training import fitting
 from keras_arl.training import mappings
 from keras_arl.training.keys import task_key
-from keras_arl.training.start import Start
 
 # As many programs as a `Trainer` keeps by default.
 MOST_PROGRAMS = 32
@@ -37,31 +36,27 @@ class MethodTrainer:
         """Mean clean accuracy of the last epochs of a training."""
         if not is_learner(method):
             return self._trainer.evaluate(task, method, last_epochs)
-        last_epochs = fitting.checked_last_epochs(last_epochs, task.epochs)
-        accuracies = self.accuracies(task, method, last_epochs)
-        return float(np.mean(accuracies[-last_epochs:]))
+        return float(np.mean(self._learned(task, method, last_epochs)))
 
-    def accuracies(self, task, method, last_epochs=None):
-        """Trains with a method; returns the clean accuracy after each epoch.
-
-        Args:
-            task: A `keras_arl.tasks.Task`.
-            method: A loss or a learner, as `compare` takes it.
-            last_epochs: Number of last epochs that are needed. Defaults to
-                `None`: all.
-        """
+    def accuracies(self, task, method):
+        """Trains with a method; returns the clean accuracy after each epoch."""
         if isinstance(method, WithMetaData):
             task, method = method.extended(task), method.method
         if not is_learner(method):
             return self._trainer.accuracies(task, method)
+        return self._learned(task, method, task.epochs)
+
+    def _learned(self, task, method, last_epochs):
+        """Accuracies after the last epochs of a learner's training, a list."""
+        last_epochs = fitting.checked_last_epochs(last_epochs, task.epochs)
         if not self._keeps:
-            return LearnerFit(built_learner(task, method)).accuracies(task)
+            learner = built_learner(task, method)
+            return LearnerFit(learner).accuracies(task, learner, last_epochs)
         kind = _kind_of_training(task)
         learner = built_learner(task, method, kind.rewrite)
         key = *task_key(task), kind.key(learner, method)
         if key in self._learners:
             self._learners.move_to_end(key)
-            Start.of(learner).assign_to(self._learners[key].learner)
         else:
             mappings.keep(
                 self._learners,
@@ -69,9 +64,7 @@ class MethodTrainer:
                 kind(learner),
                 getattr(self._trainer, "max_programs", MOST_PROGRAMS),
             )
-        return self._learners[key].accuracies(
-            task, learner, last_epochs or task.epochs
-        )
+        return self._learners[key].accuracies(task, learner, last_epochs)
 
 
 def _kind_of_training(task):

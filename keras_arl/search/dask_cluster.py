@@ -83,15 +83,13 @@ class DaskCluster(contextlib.AbstractContextManager):
             )
 
     def _set_up_workers(self):
-        for tries_left in reversed(range(_SETUP_TRIES)):
-            try:
+        for _ in range(_SETUP_TRIES - 1):
+            # Of a worker that ended while it was set up. All are asked again,
+            # since the error does not say who has answered.
+            with contextlib.suppress(OSError):
                 return self._client.register_plugin(_worker_plugin())
-            except OSError:
-                # A worker ended while it was set up. The others are asked
-                # again, since the error does not say who has answered.
-                if not tries_left:
-                    raise
-                self._check_connected()
+            self._check_connected()
+        return self._client.register_plugin(_worker_plugin())
 
     def _check_threads(self):
         for worker, threads in self._client.nthreads().items():

@@ -107,37 +107,34 @@ class Evaluator(Kept):
         method_of = functools.cache(self._method)
         teaches = functools.cache(_teaches)
         for seed, candidates in job.by_task.items():
-            if not self.trains_together:
-                for position, candidate in candidates:
-                    yield {position: self._one(seed, candidate)}
-                continue
+            together = self.trains_together
             try:
-                task = self._task_of(seed)
-                if not task.in_memory:
-                    # Each candidate begins a pipeline of its own.
-                    for position, candidate in candidates:
-                        yield {position: self._one(seed, candidate)}
-                    continue
-                with on_host():
-                    methods = [
-                        method_of(candidate, task.from_logits)
-                        for _, candidate in candidates
-                    ]
-                    able = [teaches(each, task.num_classes) for each in methods]
+                # Each candidate begins a pipeline of its own.
+                together = together and self._task_of(seed).in_memory
             except keras_tuner.errors.FatalError:
                 raise
             except Exception as error:
                 yield {position: _failure(error) for position, _ in candidates}
                 continue
-            for (position, candidate), method, is_able in zip(
-                candidates, methods, able, strict=True
-            ):
-                if is_learner(method):
+            for position, candidate in candidates:
+                if not together:
                     yield {position: self._one(seed, candidate)}
-                elif is_able:
-                    to_train.append((position, (task, method)))
-                else:
+                    continue
+                task = self._task_of(seed)
+                try:
+                    with on_host():
+                        method = method_of(candidate, task.from_logits)
+                        is_able = teaches(method, task.num_classes)
+                except Exception as error:
+                    yield {position: _failure(error)}
+                    continue
+                if not is_able:
                     yield {position: Result(0.0, NOT_TRAINED)}
+                elif is_learner(method):
+                    train = functools.partial(self._trained, task, method)
+                    yield {position: _caught(train)}
+                else:
+                    to_train.append((position, (task, method)))
         yield from self._together(to_train)
 
     def _together(self, to_train):
@@ -155,22 +152,22 @@ class Evaluator(Kept):
             yield {position: _failure(error) for position in missing}
 
     def _one(self, seed, vector):
-        try:
-            return time_limit.run(
+        return _caught(
+            lambda: time_limit.run(
                 lambda: self._train(seed, vector),
                 self._trial_timeout,
                 may_exit=not self.is_at_home,
             )
-        except keras_tuner.errors.FatalError:
-            raise
-        except Exception as error:
-            return _failure(error)
+        )
 
     def _train(self, seed, vector):
         task = self._task_of(seed)
         method = self._method(vector, task.from_logits)
         if not _teaches(method, task.num_classes):
             return Result(0.0, NOT_TRAINED)
+        return self._trained(task, method)
+
+    def _trained(self, task, method):
         return _result(
             self._method_trainer.evaluate(task, method, self._last_epochs)
         )
@@ -207,6 +204,16 @@ class Evaluator(Kept):
             # Other trials would end like this one.
             raise keras_tuner.errors.FatalValueError(str(error)) from error
         self._is_checked = True
+
+
+def _caught(train):
+    """The result of a training; an exception in its place is one, too."""
+    try:
+        return train()
+    except keras_tuner.errors.FatalError:
+        raise
+    except Exception as error:
+        return _failure(error)
 
 
 def _teaches(method, num_classes):

@@ -47,15 +47,14 @@ class Generation:
 
     A trial is a pair of both; its position in the generation counts tasks
     first. Positions below 0 are those of the baseline, cross-entropy on each
-    task, as if it were candidate -1, and of the losses of the panel, candidates
-    -2 and so on.
+    task, as if it were candidate -1, and of the methods of the panel, as if
+    they were candidates -2 and so on.
 
     Args:
         phase: `"search"` or `"selection"`.
         number: Its number, from 1; the selection's follows the last one.
         first_trial: Number of trials in all generations before.
-        candidates: Coefficients, then centre, of each candidate, scaled as the
-            loss that is trained with.
+        candidates: The numbers of each candidate, as it is trained with.
         task_seeds: Seeds of the tasks.
         fitness_kind: `"mean"`, `"rank"` or `"regret"`. Defaults to `"mean"`.
         panel: Names of further methods that meet each task.
@@ -89,7 +88,7 @@ class Generation:
     def candidate(self, position):
         """The candidate of a training.
 
-        It is `None` for the baseline, and a name for a loss of the panel.
+        It is `None` for the baseline, and a name for a method of the panel.
         """
         number = position // len(self.task_seeds)
         if number >= 0:

@@ -9,8 +9,8 @@ class Job:
 
     Args:
         task_seeds: The seed of each one's task.
-        candidates: A tuple of vectors, each of which is a candidate loss,
-            `None` for cross-entropy, the baseline, or names of other losses.
+        candidates: A tuple of vectors, each of which is a candidate,
+            `None` for cross-entropy, the baseline, or names of other methods.
         positions: Position of each training in the generation.
         num_lost: How often a worker was lost with the job.
     """

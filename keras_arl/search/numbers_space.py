@@ -1,12 +1,10 @@
 """The search space of a known method's numbers."""
 
 import dataclasses
-import inspect
 import math
 
-from keras_arl import learners
-from keras_arl import losses
 from keras_arl.methods.kinds import named
+from keras_arl.methods.kinds import published
 from keras_arl.search.space import SearchSpace
 
 
@@ -46,26 +44,14 @@ class NumbersSpace(SearchSpace):
 
     def __post_init__(self):
         object.__setattr__(self, "numbers", tuple(self.numbers))
-        published = self._published()
+        arguments = published(self.method)
         for name in self.numbers or ("numbers",):
-            value = published.get(name)
+            value = arguments.get(name)
             if not isinstance(value, (int, float)) or not value > 0:
                 raise ValueError(
                     "`numbers` must be names of arguments that have a value "
-                    f"above 0 in {published}. Received: {self.numbers}"
+                    f"above 0 in {arguments}. Received: {self.numbers}"
                 )
-
-    def _published(self):
-        """The arguments of the published setting, a dictionary."""
-        learner = getattr(learners, self.method, None)
-        if learner is None:
-            return losses.get(self.method).get_config()
-        parameters = inspect.signature(learner).parameters.values()
-        return {
-            each.name: each.default
-            for each in parameters
-            if each.default is not each.empty
-        }
 
     @property
     def names(self):
@@ -79,8 +65,8 @@ class NumbersSpace(SearchSpace):
             x0: Numbers above 0, or `None` for the published ones.
         """
         if x0 is None:
-            published = self._published()
-            x0 = [published[name] for name in self.numbers]
+            arguments = published(self.method)
+            x0 = [arguments[name] for name in self.numbers]
         x0 = self._checked(x0)
         if min(x0) <= 0:
             raise ValueError(f"`x0` must be above 0. Received: x0={x0}")

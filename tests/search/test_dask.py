@@ -172,8 +172,8 @@ def test_a_trial_that_ends_its_worker_fails_alone(
 def test_a_worker_that_is_killed_while_it_is_set_up_costs_nothing(
     tmp_path, client, alone
 ):
-    tuner = toy(tmp_path, noise=0.3, **SETTINGS)
     pid = client.submit(os.getpid, pure=False).result()
+    tuner = toy(tmp_path, noise=0.3, **SETTINGS)
     # It does not answer, until it is dead.
     os.kill(pid, signal.SIGSTOP)
     killer = threading.Timer(5.0, os.kill, (pid, signal.SIGKILL))

@@ -15,17 +15,21 @@ SETTINGS = {
 }  # fmt: skip
 
 
-def test_fitness_by_rank():
-    # Candidates by tasks; the first task's scores are ten times as far apart.
-    scores = [10.0, 0.2, 20.0, 0.1, 30.0, 0.1, 0.0, None]
-    generation = Generation(
+def generation_of(num_candidates, num_tasks, **kwargs):
+    return Generation(
         phase="search",
         number=1,
         first_trial=0,
-        candidates=[[0.0]] * 4,
-        task_seeds=[1, 2],
-        fitness_kind="rank",
+        candidates=[[0.0]] * num_candidates,
+        task_seeds=list(range(1, num_tasks + 1)),
+        **kwargs,
     )
+
+
+def test_fitness_by_rank():
+    # Candidates by tasks; the first task's scores are ten times as far apart.
+    scores = [10.0, 0.2, 20.0, 0.1, 30.0, 0.1, 0.0, None]
+    generation = generation_of(4, 2, fitness_kind="rank")
     assert generation.fitness(scores) == [
         pytest.approx((1 / 3 + 1) / 2),
         pytest.approx((2 / 3 + 0.5) / 2),
@@ -38,15 +42,7 @@ def test_fitness_by_regret():
     # Of three tasks the worst one alone counts as much as all three together.
     scores = [0.9, 0.8, 0.7, 0.6, 0.6, None]
     rivals = [0.5, 0.9, 0.7, 0.8, None, 0.6]
-    generation = Generation(
-        phase="search",
-        number=1,
-        first_trial=0,
-        candidates=[[0.0]] * 2,
-        task_seeds=[1, 2, 3],
-        fitness_kind="regret",
-        panel=("sce",),
-    )
+    generation = generation_of(2, 3, fitness_kind="regret", panel=("sce",))
     assert list(generation.rivals) == [-6, -5, -4, -3, -2, -1]
     assert [generation.candidate(k) for k in (-6, -1)] == ["sce", None]
     regrets = [0.9 - 0.8, 0.8 - 0.9, 0.7 - 0.7]
@@ -81,21 +77,9 @@ def test_a_search_by_rank_selects_by_score(tmp_path):
     )
 
 
-def raced(**kwargs):
-    generation = Generation(
-        phase="search",
-        number=1,
-        first_trial=0,
-        candidates=[[0.0]] * 3,
-        task_seeds=[1, 2, 3],
-        racing=True,
-        **kwargs,
-    )
-    return generation, {0: Result(0.5), 3: Result(0.7), 6: Result(0.6)}
-
-
 def test_half_of_the_candidates_goes_on_after_a_third_of_the_tasks():
-    generation, results = raced()
+    generation = generation_of(3, 3, racing=True)
+    results = {0: Result(0.5), 3: Result(0.7), 6: Result(0.6)}
     assert generation.missing({}, False) == [0, 3, 6]
     assert generation.missing({}, True) == [-3, 0, 3, 6]
     assert generation.dropped({0: Result(0.5)}, False) == {}
@@ -114,7 +98,7 @@ def test_half_of_the_candidates_goes_on_after_a_third_of_the_tasks():
 
 
 def test_what_is_dropped_is_behind_what_was_not_and_in_order():
-    generation, _ = raced()
+    generation = generation_of(3, 3, racing=True)
     scores = [0.9, None, None, 0.1, 0.1, 0.1, 0.8, None, None]
     results = {
         position: Result(score, "" if score else DROPPED)

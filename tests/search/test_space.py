@@ -118,6 +118,8 @@ def test_numbers_of_a_learner():
     }  # fmt: skip
     with pytest.raises(ValueError, match=r"names of arguments.*'sigma'"):
         NumbersSpace("ELR", ("sigma",))
+    with pytest.raises(ValueError, match="plot_memory"):
+        NumbersSpace("plot_memory", ("num_classes",))
 
 
 @pytest.mark.parametrize("loss", [TaylorSpace(3), ScheduledTaylorSpace(3)])

@@ -14,6 +14,7 @@ import pytest
 from keras_arl.search import CMAESOracle
 from keras_arl.search import LossTuner
 from keras_arl.search import MemorySpace
+from keras_arl.search import NumbersSpace
 from keras_arl.search.space import TaylorSpace
 from keras_arl.tasks import ArchitectureConfig
 from keras_arl.tasks import TaskFamily
@@ -72,6 +73,20 @@ def test_a_search_finds_the_same_with_and_without_reuse(tmp_path):
     assert reused.oracle.best() == plain.oracle.best()
     # So that either continues what the other began.
     assert Trainer().get_config() == PlainTrainer().get_config()
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "jax", reason="trains together on JAX"
+)
+def test_a_candidate_that_its_loss_refuses_fails_alone(tmp_path):
+    mlps = (ArchitectureConfig("mlp", (8,), "relu", False, 0.0),)
+    tasks = TaskFamily(dataclasses.replace(SPACE, architectures=mlps))
+    space = NumbersSpace("gce", ("q",))
+    tuner = search(tmp_path, Trainer(), tasks, 1, space=space, x0=[0.9])
+    messages = [row["message"] for row in tuner.results()]
+    refused = ["`q` must be" in text for text in messages]
+    assert 0 < sum(refused) < len(refused)
+    assert not any(messages[k] for k in range(len(refused)) if not refused[k])
 
 
 def test_a_search_of_learners(tmp_path):

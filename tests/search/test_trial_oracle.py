@@ -91,3 +91,28 @@ def test_trials_that_others_have_are_not_handed_out_again(tmp_path):
     assert oracle.history()[0]["fitness"] == [0.0, 0.25, None, 0.75]
     message = oracle.trials[trials[2].trial_id].message
     assert message == "ended without a finite val_accuracy"
+
+
+def test_a_race_is_run_trial_by_trial(tmp_path):
+    oracle = CMAESOracle(
+        generations=1, popsize=4, tasks_per_generation=3, racing=True, seed=0
+    )
+    oracle._set_project_dir(tmp_path, "race")
+    met = []
+    while (trial := oracle.create_trial("tuner")).hyperparameters.values[
+        "phase"
+    ] == "search":
+        candidate, task = (
+            trial.hyperparameters.values[name] for name in ("candidate", "task")
+        )
+        met.append((candidate, task))
+        score = 0.1 * candidate + 0.01 * task
+        oracle.update_trial(trial.trial_id, {"val_accuracy": score})
+        trial.status = TrialStatus.COMPLETED
+        oracle.end_trial(trial)
+    first = [(candidate, 0) for candidate in range(4)]
+    assert met == [*first, (2, 1), (2, 2), (3, 1), (3, 2)]
+    states = [oracle.trials[key].status for key in sorted(oracle.trials)][:6]
+    assert states == 2 * [
+        TrialStatus.COMPLETED, TrialStatus.STOPPED, TrialStatus.STOPPED
+    ]  # fmt: skip

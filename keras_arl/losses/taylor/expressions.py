@@ -60,12 +60,13 @@ def expression(
 
 
 def memory_expression(
-    base, center, class_aware, style, changes, weight, beta, power, start
+    base, order, center, class_aware, style, changes, weight, beta, power, start
 ):
     """The loss of a `TaylorMemory` as readable text or as LaTeX.
 
     Args:
         base: The expression of its loss without memory.
+        order: The order of that loss; of no interest without changes.
         center: The centre of that loss.
         class_aware: Whether that loss is.
         style: `"text"` or `"latex"`.
@@ -78,7 +79,6 @@ def memory_expression(
     latex = style == "latex"
     parts = [base]
     if len(changes):
-        order = _order_of_changes(len(changes))
         bases = (
             _shifted("u_c" if class_aware else "p_c", center[0], latex),
             _shifted("y_c", center[1], latex),
@@ -113,15 +113,6 @@ def memory_expression(
         else f"t_c = {first} / C at first"
     )
     return (r", \quad " if latex else ", ").join(parts)
-
-
-def _order_of_changes(length):
-    """The order of a polynomial that has so many changes."""
-    return next(
-        order
-        for order in range(2, polynomial.MAX_ORDER + 1)
-        if len(polynomial.change_exponents(order)) == length
-    )
 
 
 def _sum_of_terms(thetas, exponents_of, bases, latex):
