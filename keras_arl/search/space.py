@@ -132,6 +132,13 @@ class TaylorSpace(SearchSpace):
         Raises:
             ValueError: If the space does not hold it.
         """
+        if loss.moves:
+            raise ValueError(
+                f"The loss moves over a training. Expected one of {self}"
+            )
+        return self._unmoved(loss)
+
+    def _unmoved(self, loss):
         if (loss.order, loss.class_aware) != (self.order, self.class_aware):
             raise ValueError(
                 f"The loss has order={loss.order} and class_aware="
@@ -221,7 +228,7 @@ class ScheduledTaylorSpace(TaylorSpace):
 
     def numbers_of(self, loss):
         """As `TaylorSpace.numbers_of`; a loss may move or not."""
-        static = super().numbers_of(loss)
+        static = self._unmoved(loss)
         changes = getattr(loss, "changes", [0.0] * len(self._changes))
         return [*static, *changes]
 

@@ -83,6 +83,11 @@ def test_a_space_that_moves_has_the_changes_behind_the_centre():
     assert loss.at(0.0).coefficients[1] == pytest.approx(-4 / 3)
     start = space.starting_point("linear")
     assert start == [*static.starting_point("linear"), 0.0, 0.0, 0.0, 0.0]
+    assert space.numbers_of(loss) == pytest.approx(vector)
+    with pytest.raises(ValueError, match="moves over a training"):
+        static.numbers_of(loss)
+    with pytest.raises(ValueError, match="moves over a training"):
+        MemorySpace(static).numbers_of(loss)
 
 
 def test_a_search_can_start_from_the_loss_that_ships():
