@@ -211,7 +211,7 @@ def diverse_spaces():
     few_digits = dataclasses.replace(
         digits,
         num_train=256,
-        num_evaluation=150,
+        num_evaluation=128,
         num_classes=(3, 5),
         batch_size=32,
     )

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 
+from keras_arl.datasets import load_dataset
 from keras_arl.tasks import TaskFamily
 from keras_arl.tasks import TaskSpace
 from keras_arl.tasks import broad_spaces
@@ -95,3 +96,12 @@ def test_diverse_tasks_hold_what_they_promise():
     # What the loss is measured on later is not among them.
     broad = {name for space in broad_spaces() for name in space.datasets}
     assert {config.dataset for config in configs} <= broad
+
+
+def test_each_choice_of_classes_leaves_diverse_tasks_enough_examples():
+    digits = [s for s in diverse_spaces() if s.datasets == ("digits",)]
+    counts = np.sort(np.bincount(load_dataset("digits").pool_labels))
+    for space in digits:
+        needed = space.num_train + space.num_evaluation
+        for number in space.num_classes:
+            assert counts[:number].sum() >= needed
