@@ -80,7 +80,8 @@ class CMAESOracle(TrialOracle):
             where a known loss would do. Defaults to `"mean"`.
         panel: Names of losses (`keras_arl.losses.get`) and learners that each
             task is trained on with, too, at the cost of one training each; for
-            `"regret"`, such as `("sce", "nce+agce", "ELR")`. Defaults to none.
+            `"regret"`, such as `("sce", "nce+agce", "ELR")`. Cross-entropy is
+            among them anyway. Defaults to none.
         racing: Whether only the better half of a generation's candidates meets
             all tasks, the others a third of them; CMA-ES ranks these behind.
             It saves a third of the trainings, and needs three tasks.
@@ -177,7 +178,8 @@ class CMAESOracle(TrialOracle):
         self.finalists = int(finalists)
         self.selection_tasks = int(selection_tasks)
         self.fitness = fitness
-        self.panel = tuple(panel)
+        # Cross-entropy is the baseline, which each task is trained with anyway.
+        self.panel = tuple(name for name in panel if name != "ce")
         self.racing = bool(racing)
         self.trial_timeout = trial_timeout
         self.space = space

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from keras_arl.search import CMAESOracle
 from keras_arl.search.generation import DROPPED
 from keras_arl.search.generation import Generation
 from keras_arl.search.job import Result
@@ -50,6 +51,11 @@ def test_fitness_by_regret():
         pytest.approx((sum(regrets) / 3 - 0.1) / 2),
         None,
     ]
+
+
+def test_cross_entropy_is_a_rival_once():
+    oracle = CMAESOracle(fitness="regret", panel=("ce", "gce"), seed=0)
+    assert oracle.panel == ("gce",)
 
 
 def test_a_search_by_regret_goes_on_where_it_stopped(tmp_path):
