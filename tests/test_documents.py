@@ -74,7 +74,8 @@ def readme(tmp_path_factory):
 
 def test_the_quickstart_prints_what_the_readme_says(readme):
     table = re.findall(
-        r"(cross-entropy|ARL|ELR)\s([\d.]+) ± ([\d.]+)[,*]", README.read_text()
+        r"(cross-entropy|ARL|ARLMemory)\s([\d.]+) ± ([\d.]+)[,*]",
+        README.read_text(),
     )
     assert len(table) == 3
     accuracies = {}

@@ -53,6 +53,7 @@ class Case:
 # In all of them the step is that of the published method after its warm-up.
 _CASES = {
     "ELR": Case({}, 1.15, "C + 2"),
+    "ARLMemory": Case({}, 1.15, "C + 2"),
     "SELC": Case({"correction_epoch": 0}, None, "C + 2"),
     "Marvel": Case({}, 1.15, "7"),
     "ConfidenceBranch": Case({}, 1.15),

@@ -29,6 +29,7 @@ _LEARNERS = {
     "SELC": (learners.SELC, {"correction_epoch": 4}),
     "AdaptiveLoss": (learners.AdaptiveLoss, {"meta_learning_rate": 10.0}),
     "MetaWeightNet": (learners.MetaWeightNet, {}),
+    "ARLMemory": (learners.ARLMemory, {}),
 }
 _LEARNERS_OF_MANY_CLASSES = {"ELR": {"weight": 7.0, "beta": 0.9}}
 _VALUES_OF_LEARNERS = {"ELR": ("beta", (0.3, 0.5, 0.9))}

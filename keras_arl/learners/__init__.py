@@ -1,6 +1,7 @@
 """Methods for noisy labels that are more than a loss: they wrap a model."""
 
 from keras_arl.learners.adaptive_loss import AdaptiveLoss
+from keras_arl.learners.arl_memory import ARLMemory
 from keras_arl.learners.base import Learner
 from keras_arl.learners.confidence_branch import ConfidenceBranch
 from keras_arl.learners.elr import ELR
@@ -18,6 +19,7 @@ __all__ = [
     "ELR",
     "L2B",
     "SELC",
+    "ARLMemory",
     "AdaptiveLoss",
     "ConfidenceBranch",
     "Learner",

@@ -80,6 +80,18 @@ def load(path, **kwargs):
     >>> learner.base_loss.from_logits
     True
     """
+    method = functools.partial(
+        TaylorMemory, **arguments_of(read(path), path, **kwargs)
+    )
+    try:
+        example_of(method)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from None
+    return method
+
+
+def read(path):
+    """Reads a file of a `TaylorMemory`; returns its content, a dictionary."""
     content = files.parsed(path)
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise ValueError(
@@ -91,16 +103,22 @@ def load(path, **kwargs):
             f"{path} has version {content.get('version')!r}; this version of "
             f"keras_arl reads version {_VERSION}"
         )
-    numbers = TaylorMemory.fed_numbers
-    missing = {*numbers, "loss"} - content.keys()
+    missing = {*TaylorMemory.fed_numbers, "loss"} - content.keys()
     if missing:
         raise ValueError(f"{path} lacks {', '.join(sorted(missing))}")
+    return content
+
+
+def arguments_of(content, path, **kwargs):
+    """The arguments of the `TaylorMemory` that a file holds, a dictionary.
+
+    Args:
+        content: What `read` returned.
+        path: The file.
+        **kwargs: As in `load`.
+    """
     loss = files.loss_of(files.checked(content["loss"], path), **kwargs)
-    method = functools.partial(
-        TaylorMemory, loss=loss, **{name: content[name] for name in numbers}
-    )
-    try:
-        example_of(method)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: {error}") from None
-    return method
+    return {
+        "loss": loss,
+        **{name: content[name] for name in TaylorMemory.fed_numbers},
+    }

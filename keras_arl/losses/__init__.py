@@ -41,7 +41,6 @@ from keras_arl.losses.super_loss import SuperLoss
 from keras_arl.losses.taylor import ARL
 from keras_arl.losses.taylor import ScheduledTaylorLoss
 from keras_arl.losses.taylor import TaylorLoss
-from keras_arl.losses.taylor import arl_provenance
 from keras_arl.losses.taylor import load
 from keras_arl.losses.taylor import save
 from keras_arl.losses.taylor_cross_entropy import TaylorCrossEntropy
@@ -85,7 +84,6 @@ __all__ = [
     "TaylorCrossEntropy",
     "TaylorLoss",
     "TruncatedGCE",
-    "arl_provenance",
     "get",
     "l1_regularization",
     "load",

@@ -46,6 +46,7 @@ _SINGLE = {
     "agce": (AGCE, {}),
     "amse": (AMSE, {}),
     "arl": (ARL, {}),
+    "arl_2": (ARL, {"version": 2}),
     "aul": (AUL, {}),
     "backward_correction": (BackwardCorrection, {}),
     "bi_tempered": (BiTempered, {}),

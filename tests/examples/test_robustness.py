@@ -92,7 +92,15 @@ def test_it_goes_on_where_it_was_stopped(tmp_path):
     )
 
 
-@pytest.mark.parametrize("name", ["robustness", "robustness_new_losses"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "robustness",
+        "robustness_new_losses",
+        "robustness_later_data",
+        "robustness_later_methods",
+    ],
+)
 def test_the_rows_of_the_study_are_whole(name):
     table = pd.read_csv(BENCHMARKS / f"{name}.csv.gz", keep_default_na=False)
     columns = [name for name in table if name not in ("accuracy", "best")]
@@ -105,14 +113,11 @@ def test_the_rows_of_the_study_are_whole(name):
 
 
 def test_no_dataset_and_no_network_is_the_searchs(problems, networks):
-    searched = {
-        name for space in tasks.broad_spaces() for name in space.datasets
-    }
+    spaces = (*tasks.broad_spaces(), *tasks.diverse_spaces())
+    searched = {name for space in spaces for name in space.datasets}
     assert not searched & set(problems.RECIPES)
     architectures = {
-        architecture
-        for space in tasks.broad_spaces()
-        for architecture in space.architectures
+        architecture for space in spaces for architecture in space.architectures
     }
     # A fifth dense layer, and patches, are in none of the search's.
     assert max(len(each.widths) for each in architectures) < 5

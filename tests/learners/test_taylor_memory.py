@@ -6,6 +6,7 @@ import pytest
 
 from keras_arl import learners
 from keras_arl import losses
+from keras_arl.learners import arl_memory
 from keras_arl.losses.taylor import polynomial
 
 ORDER, BETA, POWER, START, WEIGHT = 3, 0.6, 1.5, 0.3, 0.8
@@ -172,3 +173,23 @@ def test_wrong_numbers(arguments, message):
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4)])
     with pytest.raises(ValueError, match=message):
         learners.TaylorMemory(model, **arguments)
+
+
+def test_the_one_that_ships_is_its_file(monkeypatch, tmp_path):
+    path = arl_memory._FILE
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4)])
+    learner = learners.ARLMemory(model, from_logits=True)
+    same = learners.load(path, from_logits=True)(model)
+    assert learner.expression() == same.expression()
+    assert learner.base_loss.from_logits
+    provenance = learner.provenance()
+    assert "python examples/search_oracle.py --" in provenance["command"]
+    for name in ("commit", "seed", "versions", "score", "date"):
+        assert provenance[name] not in (None, "", {})
+    # A learner that was saved keeps its numbers when another one ships.
+    learner.save(tmp_path / "learner.keras")
+    later = tmp_path / "later.json"
+    learners.save(made(class_aware=True, from_logits=False), later)
+    monkeypatch.setattr(arl_memory, "_FILE", later)
+    loaded = keras.models.load_model(tmp_path / "learner.keras")
+    assert loaded.expression() == same.expression()

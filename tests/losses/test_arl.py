@@ -6,28 +6,31 @@ import numpy as np
 import pytest
 
 import keras_arl
+from keras_arl import losses
 from keras_arl.analysis import is_trainable
 from keras_arl.losses import ARL
 from keras_arl.losses import TaylorLoss
-from keras_arl.losses import arl_provenance
-from keras_arl.losses.taylor import arl as arl_module
+from tests.losses.papers import LEARNED
 from tests.losses.reference import value_and_gradient
 
+shipped = pytest.mark.parametrize("make", [ARL, partial(ARL, version=2)])
 
-def test_it_is_the_file_that_ships():
-    content = json.loads(arl_module._ARL_FILE.read_text())
-    loss = ARL()
+
+@shipped
+def test_it_is_the_file_that_ships(make):
+    loss = make()
+    content = json.loads(loss._file.read_text())
     assert isinstance(loss, TaylorLoss)
     assert list(loss.coefficients) == content["coefficients"]
     assert list(loss.center) == content["center"]
     assert loss.order == content["order"]
     assert loss.class_aware == content["class_aware"]
-    assert loss.name == "arl"
 
 
 @pytest.mark.parametrize("num_classes", [2, 10, 100, 10_000])
 def test_it_can_teach(num_classes):
-    assert is_trainable(ARL(), num_classes)
+    for name in LEARNED:
+        assert is_trainable(losses.get(name), num_classes)
 
 
 @pytest.mark.parametrize(
@@ -98,37 +101,33 @@ def test_a_subclass_comes_back_with_what_it_adds(rng):
     np.testing.assert_array_equal(again(labels, logits), loss(labels, logits))
 
 
-def test_provenance_is_complete():
-    provenance = arl_provenance()
+@shipped
+def test_provenance_is_complete(make):
+    provenance = make().provenance()
     assert "python examples/search_oracle.py --" in provenance["command"]
     assert f"--seed={provenance['seed']}" in provenance["command"]
-    for name in (
-        "commit",
-        "scale",
-        "seed",
-        "versions",
-        "tasks",
-        "score",
-        "date",
-    ):
+    for name in ("commit", "seed", "versions", "score", "date"):
         assert provenance[name] not in (None, "", {})
+    assert {**provenance, **provenance["search"]}["tasks"]
 
 
-def test_a_saved_model_keeps_its_coefficients(rng, tmp_path, monkeypatch):
+@shipped
+def test_a_saved_model_keeps_its_numbers(make, tmp_path, monkeypatch):
     model = keras.Sequential(
         [keras.Input((3,)), keras.layers.Dense(4, activation="softmax")]
     )
-    model.compile(optimizer="sgd", loss=keras_arl.ARL())
+    loss = make()
+    model.compile(optimizer="sgd", loss=loss)
     model.save(tmp_path / "model.keras")
-    shipped = ARL().coefficients
     # As a later version that ships another loss.
-    later = tmp_path / "arl.json"
-    keras_arl.losses.save(TaylorLoss([0, -1, 0], order=2), later)
-    monkeypatch.setattr(arl_module, "_ARL_FILE", later)
-    assert ARL().order == 2
+    later = tmp_path / "later.json"
+    other = TaylorLoss([0, -1, 0], order=2)
+    keras_arl.losses.save(other, later)
+    monkeypatch.setattr(type(loss), "_file", later)
+    assert make().order == 2
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    assert type(loaded.loss) is ARL
-    assert loaded.loss.coefficients == shipped
+    assert type(loaded.loss) is type(loss)
+    assert loaded.loss.get_config() == loss.get_config()
 
 
 def test_equals_the_taylor_loss_of_its_coefficients(rng):
@@ -143,3 +142,8 @@ def test_equals_the_taylor_loss_of_its_coefficients(rng):
     p = rng.dirichlet(np.ones(10), size=4)
     labels = rng.integers(10, size=4)
     np.testing.assert_array_equal(loss(labels, p), same(labels, p))
+
+
+def test_an_unknown_version_is_refused():
+    with pytest.raises(ValueError, match=r"`version`.*\(1, 2\).*version=3"):
+        ARL(version=3)

@@ -224,7 +224,7 @@ def test_repr():
     assert repr(GCE(q=0.7)) == "GCE(q=0.7)"
     assert repr(GCE(from_logits=True)) == "GCE(q=0.7, from_logits=True)"
     assert repr(losses.MAE()) == "MAE()"
-    assert repr(losses.ARL()) == "ARL()"
+    assert repr(losses.ARL()) == "ARL(version=1)"
     assert repr(TaylorLoss([0, -1, 0], order=2, class_aware=True)) == (
         "TaylorLoss(order=2, class_aware=True, shifted=True)"
     )

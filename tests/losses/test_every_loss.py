@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from keras_arl import losses
+from tests.losses.papers import LEARNED
 from tests.losses.papers import OF_LOGITS
 from tests.losses.papers import PAPERS
 from tests.losses.papers import TRANSITION
@@ -23,7 +24,7 @@ every_loss = pytest.mark.parametrize("name", losses.names())
 
 
 def test_every_formula_is_of_a_registered_loss():
-    assert {*PAPERS, *OF_LOGITS, "arl"} == set(losses.names())
+    assert {*PAPERS, *OF_LOGITS, *LEARNED} == set(losses.names())
 
 
 @every_loss

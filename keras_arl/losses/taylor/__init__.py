@@ -1,7 +1,6 @@
 """Taylor polynomials of prediction and label, and the one that ships."""
 
 from keras_arl.losses.taylor.arl import ARL
-from keras_arl.losses.taylor.arl import arl_provenance
 from keras_arl.losses.taylor.files import load
 from keras_arl.losses.taylor.files import save
 from keras_arl.losses.taylor.scheduled import ScheduledTaylorLoss
@@ -11,7 +10,6 @@ __all__ = [
     "ARL",
     "ScheduledTaylorLoss",
     "TaylorLoss",
-    "arl_provenance",
     "load",
     "save",
 ]

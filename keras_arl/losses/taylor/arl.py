@@ -7,25 +7,32 @@ import keras
 from keras_arl.losses.taylor import files
 from keras_arl.losses.taylor.taylor_loss import TaylorLoss
 
-_ARL_FILE = pathlib.Path(__file__).with_name("arl.json")
+_VERSIONS = (1, 2)
+_NUMBERS = ("coefficients", "center", "order", "class_aware")
 
 
 @keras.saving.register_keras_serializable(package="keras_arl")
 class ARL(TaylorLoss):
     """AutoRobust-Loss: a noise-robust loss found by search.
 
-    A `TaylorLoss` whose coefficients come from `arl.json` beside this module,
-    where their provenance stands too: command, commit, seed, versions, tasks,
-    score and date (`keras_arl.losses.arl_provenance()`). They are scaled so
-    that with ten classes the steepest pull on a logit is cross-entropy's, 1.
-    It needs no clean data and no change of training.
+    A `TaylorLoss` whose coefficients come from a file beside this module, where
+    their provenance stands too: command, commit, seed, versions, tasks, score
+    and date (`ARL().provenance()`). They are scaled so that with ten classes
+    the steepest pull on a logit is cross-entropy's, 1. It needs no clean data
+    and no change of training.
 
     A saved model keeps the coefficients that it was trained with, whatever a
     later version of the package ships.
 
     Args:
+        version: `1`, or `2` for the coefficients of a later search, which gain
+            where each class is mistaken for a similar one, and lose in long
+            trainings; see examples/guides/arl.md. Defaults to `1`.
         **kwargs: `from_logits`, `ignore_class`, `reduction` and others, see
             `ClassificationLoss`.
+
+    Raises:
+        ValueError: If there is no such version.
 
     Example:
 
@@ -39,33 +46,34 @@ class ARL(TaylorLoss):
 
     hyperparameters = TaylorLoss.hyperparameters
 
-    def __init__(self, **kwargs):
-        shipped = files.read(_ARL_FILE)
-        super().__init__(
-            coefficients=shipped["coefficients"],
-            center=shipped["center"],
-            order=shipped["order"],
-            class_aware=shipped["class_aware"],
-            **kwargs,
-        )
+    def __init__(self, version=1, **kwargs):
+        if version not in _VERSIONS:
+            raise ValueError(
+                f"`version` must be one of {_VERSIONS}. "
+                f"Received: version={version!r}"
+            )
+        self.version = version
+        content = files.read(self._file)
+        shipped = {name: content[name] for name in _NUMBERS}
+        # A saved loss brings the numbers that it was made with.
+        super().__init__(**{**shipped, **kwargs})
 
-    @classmethod
-    def from_config(cls, config):
-        is_own = {"coefficients", "center", "order", "class_aware", "shifted"}
-        loss = cls(**{k: v for k, v in config.items() if k not in is_own})
-        loss._set_polynomial(**{k: v for k, v in config.items() if k in is_own})
-        return loss
+    @property
+    def _file(self):
+        return pathlib.Path(__file__).with_name(f"arl_{self.version}.json")
 
+    def provenance(self):
+        """How the coefficients of this version were found.
 
-def arl_provenance():
-    """How the shipped coefficients were found.
+        Returns:
+            A dictionary; see `keras_arl.evaluation.provenance`.
 
-    Returns:
-        A dictionary; see `keras_arl.evaluation.provenance`.
+        Example:
 
-    Example:
+        >>> keras_arl.ARL().provenance()["seed"]
+        3
+        """
+        return files.read(self._file)["provenance"]
 
-    >>> keras_arl.losses.arl_provenance()["seed"]
-    3
-    """
-    return files.read(_ARL_FILE)["provenance"]
+    def get_config(self):
+        return {"version": self.version, **super().get_config()}

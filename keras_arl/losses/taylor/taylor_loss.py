@@ -104,11 +104,6 @@ class TaylorLoss(ClassificationLoss):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self._set_polynomial(coefficients, center, order, class_aware, shifted)
-
-    def _set_polynomial(
-        self, coefficients, center, order, class_aware, shifted=False
-    ):
         polynomial.check_order(order)
         self.order = int(order)
         self.class_aware = bool(class_aware)
