@@ -35,6 +35,9 @@ _METHODS = {
     ),
     "ARL": lambda: keras_arl.ARL(from_logits=True),
     "ELR": lambda: functools.partial(keras_arl.learners.ELR, from_logits=True),
+    "ARLMemory": lambda: functools.partial(
+        keras_arl.learners.ARLMemory, from_logits=True
+    ),
 }
 _NOISES = {
     "symmetric": keras_arl.noise.symmetric,
