@@ -42,6 +42,8 @@ def test_all_that_a_loss_computes_by_comes_back(tmp_path):
     )
     losses.save(loss, path)
     saved, again = loss.get_config(), losses.load(path).get_config()
+    # A file is of a `TaylorLoss`, which has no version.
+    del saved["version"]
     assert again == {**saved, "name": "taylor_loss"}
     # What is said holds.
     assert not losses.load(path, from_logits=False).from_logits
