@@ -99,6 +99,8 @@ def test_it_goes_on_where_it_was_stopped(tmp_path):
         "robustness_new_losses",
         "robustness_later_data",
         "robustness_later_methods",
+        "robustness_recipes",
+        "robustness_epochs",
     ],
 )
 def test_the_rows_of_the_study_are_whole(name):
