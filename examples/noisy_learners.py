@@ -5,6 +5,7 @@
 # in epoch 60 of 400.
 _SETTINGS = {
     "ELR": {"weight": 3.0, "beta": 0.7},
+    "ARLMemory": {},
     "SELC": {},
     "Marvel": {},
     "ConfidenceBranch": {"penalty": 50.0, "reverse_weight": 0.1},
@@ -31,7 +32,7 @@ def wrapped(name, model, num_examples, epochs, loss=None):
     if name == "SELC":
         # The default is for longer trainings.
         settings["correction_epoch"] = max(epochs // 5, 1)
-    if name in ("ELR", "SELC", "Marvel"):
+    if name in ("ELR", "ARLMemory", "SELC", "Marvel"):
         settings["num_examples"] = num_examples
     if loss is not None:
         settings["loss"] = loss

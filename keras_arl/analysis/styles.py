@@ -7,6 +7,8 @@ from keras_arl.losses import names
 # Those that pictures show most, with colours that few people confuse.
 _COLOURS = {
     "arl": "#d55e00",
+    "arl_2": "#0b6e6e",
+    "arlmemory": "#a3195b",
     "ce": "#000000",
     "gce": "#0072b2",
     "mae": "#009e73",

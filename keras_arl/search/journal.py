@@ -17,7 +17,7 @@ from keras_arl.search.job import Result
 
 SETTINGS_FILE = "search.json"
 RESULTS_FILE = "results.jsonl"
-VERSION = 10
+VERSION = 11
 _FIELDS = {
     "trial": (int, type(None)),
     "task_seed": int,

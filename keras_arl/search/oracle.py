@@ -178,8 +178,7 @@ class CMAESOracle(TrialOracle):
         self.finalists = int(finalists)
         self.selection_tasks = int(selection_tasks)
         self.fitness = fitness
-        # Cross-entropy is the baseline, which each task is trained with anyway.
-        self.panel = tuple(name for name in panel if name != "ce")
+        self.panel = tuple(panel)
         self.racing = bool(racing)
         self.trial_timeout = trial_timeout
         self.space = space

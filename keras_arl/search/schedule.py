@@ -155,7 +155,10 @@ class Schedule:
                 self._task_seed(phase, told, task) for task in range(num_tasks)
             ],
             fitness_kind=self._fitness_kind(phase),
-            panel=tuple(self._settings["panel"]),
+            # Cross-entropy is the baseline, and so a rival already.
+            panel=tuple(
+                name for name in self._settings["panel"] if name.lower() != "ce"
+            ),
             racing=self._settings["racing"] and phase == SEARCH,
         )
 

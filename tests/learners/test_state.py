@@ -24,7 +24,7 @@ MAKE = {
     "l2b": lambda m: learners.L2B(m, warmup_epochs=1),
     "marvel": lambda m: learners.Marvel(m, patience=1),
     "meta_weight_net": lambda m: learners.MetaWeightNet(m, hidden_units=3),
-    "memory": learners.ARLMemory,
+    "memory": learners.TaylorMemory,
     "selc": lambda m: learners.SELC(m, correction_epoch=1),
 }
 # Graphs of TensorFlow cost seconds; not where a test is about something else.

@@ -5,7 +5,6 @@ import keras
 import numpy as np
 import pytest
 
-import keras_arl
 from keras_arl import losses
 from keras_arl.analysis import is_trainable
 from keras_arl.losses import ARL
@@ -25,6 +24,7 @@ def test_it_is_the_file_that_ships(make):
     assert list(loss.center) == content["center"]
     assert loss.order == content["order"]
     assert loss.class_aware == content["class_aware"]
+    assert loss.name == "arl"
 
 
 @pytest.mark.parametrize("num_classes", [2, 10, 100, 10_000])
@@ -33,12 +33,13 @@ def test_it_can_teach(num_classes):
         assert is_trainable(losses.get(name), num_classes)
 
 
+@shipped
 @pytest.mark.parametrize(
     ("num_classes", "low", "high"), [(3, 0.8, 1.1), (10, 0.99, 1.01),
                                      (100, 1, 2), (10_000, 1, 3)],
 )  # fmt: skip
-def test_it_pulls_about_as_hard_as_cross_entropy(num_classes, low, high):
-    loss = ARL(from_logits=True, reduction="sum")
+def test_it_pulls_about_as_hard_as_cross_entropy(make, num_classes, low, high):
+    loss = make(from_logits=True, reduction="sum")
     logits = np.zeros((200, num_classes))
     logits[:, 0] = np.linspace(-5, 20, 200)
     labels = np.zeros(200, "int32")
@@ -106,7 +107,7 @@ def test_provenance_is_complete(make):
     provenance = make().provenance()
     assert "python examples/search_oracle.py --" in provenance["command"]
     assert f"--seed={provenance['seed']}" in provenance["command"]
-    for name in ("commit", "seed", "versions", "score", "date"):
+    for name in ("commit", "scale", "seed", "versions", "score", "date"):
         assert provenance[name] not in (None, "", {})
     assert {**provenance, **provenance["search"]}["tasks"]
 
@@ -121,8 +122,7 @@ def test_a_saved_model_keeps_its_numbers(make, tmp_path, monkeypatch):
     model.save(tmp_path / "model.keras")
     # As a later version that ships another loss.
     later = tmp_path / "later.json"
-    other = TaylorLoss([0, -1, 0], order=2)
-    keras_arl.losses.save(other, later)
+    losses.save(TaylorLoss([0, -1, 0], order=2), later)
     monkeypatch.setattr(type(loss), "_file", later)
     assert make().order == 2
     loaded = keras.saving.load_model(tmp_path / "model.keras")
