@@ -54,6 +54,11 @@ _DIVERSE = flags.DEFINE_bool(
     "As --broad, with other tasks: plain networks, noise that mistakes one "
     "class for another, small unbalanced text and tables.",
 )
+_LONG = flags.DEFINE_bool(
+    "long",
+    False,
+    "With --diverse, also tasks of 100 epochs and with labels by annotators.",
+)
 _GENERATIONS = flags.DEFINE_integer(
     "generations", 4, "Generations of CMA-ES.", lower_bound=1
 )
@@ -162,6 +167,8 @@ def check_flags():
         program.fail("take either --processes or --scheduler")
     if _BROAD.value and _DIVERSE.value:
         program.fail("take either --broad or --diverse")
+    if _LONG.value and not _DIVERSE.value:
+        program.fail("--long is of --diverse")
     if has_many_spaces() and (_DATASETS.present or _ARCHITECTURES.present):
         program.fail("--broad and --diverse have datasets and networks of own")
     if not any(_DATASETS.value):
@@ -296,7 +303,7 @@ def task_space():
     if _BROAD.value:
         return tasks.broad_spaces()
     if _DIVERSE.value:
-        return tasks.diverse_spaces()
+        return tasks.diverse_spaces(long=_LONG.value)
     names = tuple(_DATASETS.value)
     all_images = all(
         datasets.load_dataset(name).pool_inputs.ndim == 4 for name in names

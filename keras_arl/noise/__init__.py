@@ -1,5 +1,6 @@
 """Label noise: transition matrices and the corruption of labels."""
 
+from keras_arl.noise.annotators import annotator_labels
 from keras_arl.noise.corruption import corrupt_labels
 from keras_arl.noise.corruption import with_noisy_labels
 from keras_arl.noise.estimation import estimate_transition
@@ -22,6 +23,7 @@ __all__ = [
     "FASHION_MNIST_MAPPING",
     "MNIST_MAPPING",
     "NoiseReport",
+    "annotator_labels",
     "asymmetric",
     "check_transition",
     "class_dependent",

@@ -112,18 +112,24 @@ def class_dependent(rate, num_classes, seed):
     >>> round(float(1 - T.diagonal().mean()), 2)
     0.3
     """
-    check_rate(rate)
+    check_rate(rate, below=0.5)
     check_num_classes(num_classes)
-    if rate >= 0.5:
-        raise ValueError(f"`rate` must be below 0.5. Received: rate={rate!r}")
     rng = generator(seed, _CLASS_DEPENDENT)
-    # Evenly spread, in a random order, so that their mean is the rate.
-    rates = 2 * rate * (np.arange(num_classes) + 0.5) / num_classes
-    rates = rng.permutation(rates)
+    return draw_matrix(draw_rates(rate, num_classes, rng), rng)
+
+
+def draw_rates(mean, number, rng):
+    """Rates from 0 to twice their mean, evenly spread, in a random order."""
+    return rng.permutation(2 * mean * (np.arange(number) + 0.5) / number)
+
+
+def draw_matrix(rates, rng):
+    """A transition matrix of each class's rate; its mistakes are drawn."""
+    num_classes = len(rates)
     matrix = np.zeros((num_classes, num_classes))
-    for true in range(num_classes):
+    for true, rate in enumerate(rates):
         shares = rng.dirichlet(np.full(num_classes - 1, 0.5))
-        matrix[true] = np.insert(rates[true] * shares, true, 1 - rates[true])
+        matrix[true] = np.insert(rate * shares, true, 1 - rate)
     return matrix
 
 
@@ -215,9 +221,11 @@ def check_transition(transition):
     return matrix
 
 
-def check_rate(rate):
-    """Raises unless a noise rate is a number in [0, 1)."""
-    check_number("rate", rate, "a number in [0, 1)", lambda x: 0 <= x < 1)
+def check_rate(rate, below=1):
+    """Raises unless a noise rate is a number from 0 to below a limit."""
+    check_number(
+        "rate", rate, f"a number in [0, {below})", lambda x: 0 <= x < below
+    )
 
 
 def _is_integer(value):

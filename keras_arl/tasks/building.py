@@ -21,10 +21,12 @@ NOISES = (
     "class_dependent",
     "instance_dependent",
     "weak_classifier",
+    "annotators",
 )
 _BY_EXAMPLE = {
     "instance_dependent": noise.instance_dependent_labels,
     "weak_classifier": noise.weak_classifier_labels,
+    "annotators": noise.annotator_labels,
 }
 _MAPPINGS = {
     "digits": noise.MNIST_MAPPING,

@@ -19,9 +19,9 @@ class TaskConfig:
         evaluation: `"validation"` (held out from the pool) or `"test"` (the
             test part, for reports only).
         noise: `"symmetric"`, `"pair_flip"`, `"class_dependent"`,
-            `"instance_dependent"`, `"weak_classifier"` or `"asymmetric"` (the
-            last where the dataset has a published mapping), see
-            `keras_arl.noise`.
+            `"instance_dependent"`, `"weak_classifier"`, `"annotators"` or
+            `"asymmetric"` (the last where the dataset has a published mapping),
+            see `keras_arl.noise`.
         noise_rate: Probability that a training label is wrong, in [0, 1).
         architecture: The network.
         optimizer: Name of a Keras optimizer.

@@ -49,6 +49,7 @@ _DIVERSE_MILD = (
     ("class_dependent", 0.3),
     ("weak_classifier", 0.3),
 )
+_ANNOTATORS = (("annotators", 0.2), ("annotators", 0.4))
 _TWO_OPTIMIZERS = (("adam", 0.001), ("adam", 0.003), ("sgd", 0.02, 0.9))
 _PLAIN_MLPS = tuple(
     ArchitectureConfig("mlp", widths, "relu", False, dropout)
@@ -179,7 +180,7 @@ def broad_spaces():
     )
 
 
-def diverse_spaces():
+def diverse_spaces(long=False):
     """Images, text and tables, on which a loss that fits one kind fails.
 
     Most networks have no batch normalisation, which nearly all of
@@ -187,6 +188,12 @@ def diverse_spaces():
     pair flip, differs by class, or is a weak classifier's mistakes. Text is
     unbalanced, and tables are small. Trainings have 20 or 40 epochs and batches
     of 32 to 128. Networks are few, so that few programs are compiled.
+
+    Args:
+        long: Whether there are also trainings of 100 epochs, trainings of 10
+            epochs on more examples in batches of 256, and annotators of
+            different skill. `ARLMemory` and `ARL(version=2)` were searched
+            without. Defaults to `False`.
 
     Returns:
         A tuple of `TaskSpace`, for `TaskFamily`.
@@ -268,7 +275,7 @@ def diverse_spaces():
     small_tables = dataclasses.replace(
         tables, datasets=("iris",), num_train=64, num_evaluation=56
     )
-    return (
+    spaces = (
         digits,
         plain_convolutions,
         plain_convolutions,
@@ -285,3 +292,25 @@ def diverse_spaces():
         tables,
         small_tables,
     )
+    if not long:
+        return spaces
+    hundred_epochs = [
+        dataclasses.replace(
+            space, epochs=(100,), noises=space.noises + _ANNOTATORS
+        )
+        for space in (
+            digits,
+            plain_convolutions,
+            few_digits,
+            few_questions,
+            tables,
+        )
+    ]
+    ten_epochs = dataclasses.replace(
+        mnist,
+        epochs=(10,),
+        num_train=5120,
+        batch_size=256,
+        noises=mnist.noises + _ANNOTATORS,
+    )
+    return (*spaces, *hundred_epochs, ten_epochs)

@@ -137,5 +137,5 @@ def test_class_dependent_noise_has_its_rate_and_differs_by_class(rate):
         assert wrong.max() > 5 * wrong.min()
         other = noise.class_dependent(rate, 10, seed=2)
         assert np.abs(matrix - other).max() > 0.1
-    with pytest.raises(ValueError, match=r"below 0\.5"):
+    with pytest.raises(ValueError, match=r"\[0, 0\.5\)"):
         noise.class_dependent(0.5, 10, seed=1)

@@ -138,6 +138,7 @@ def test_asymmetric_noise_among_a_choice_of_classes():
     [
         ("instance_dependent", noise.instance_dependent_labels, 0.4),
         ("weak_classifier", noise.weak_classifier_labels, 0.1),
+        ("annotators", noise.annotator_labels, 0.3),
     ],
 )
 def test_noise_that_depends_on_the_example(name, function, rate):
