@@ -1,11 +1,19 @@
 import gc
 import os
+import tempfile
 
 # Before TensorFlow is imported, which the tests do and this module does not:
 # the process that only hands them out starts at once.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# Programs that an earlier version compiled are none of this one's.
-os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")
+# Most of a test on JAX is compilation, and most of the programs run for less
+# time than their optimisation takes.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# What one test compiled serves the others. The workers inherit the directory;
+# programs that an earlier version compiled are none of this one's.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _CACHE = tempfile.TemporaryDirectory(prefix="keras_arl-jax-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _CACHE.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 
 import numpy as np
 import pytest

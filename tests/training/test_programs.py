@@ -272,6 +272,11 @@ def test_what_a_model_does_otherwise_is_done_on_jax(kind):
         assert list(trainer.evaluate_all(problem, pair)) == expected
 
 
+def without_cache_settings():
+    names = ("JAX_COMPILATION_CACHE_DIR", "JAX_ENABLE_COMPILATION_CACHE")
+    return {key: os.environ[key] for key in os.environ if key not in names}
+
+
 @on_jax
 def test_programs_are_kept_for_the_next_process(tmp_path):
     program = """
@@ -285,8 +290,7 @@ Trainer().evaluate(task(epochs=1), GCE())
         capture_output=True,
         text=True,
         env={
-            **os.environ,
-            "JAX_ENABLE_COMPILATION_CACHE": "true",
+            **without_cache_settings(),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
             "KERAS_BACKEND": "jax",
             "XDG_CACHE_HOME": str(tmp_path),
@@ -309,15 +313,16 @@ def test_settings_of_jax_for_its_cache_win(
     from keras_arl.training.programs import compilation_cache
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    before = jax.config.jax_enable_compilation_cache
+    names = ("jax_enable_compilation_cache", "jax_compilation_cache_dir")
+    before = [getattr(jax.config, name) for name in names]
     jax.config.update("jax_enable_compilation_cache", enabled)
     jax.config.update("jax_compilation_cache_dir", directory)
     try:
         compilation_cache.use_compilation_cache()
         assert jax.config.jax_compilation_cache_dir == directory
     finally:
-        jax.config.update("jax_compilation_cache_dir", None)
-        jax.config.update("jax_enable_compilation_cache", before)
+        for name, value in zip(names, before, strict=True):
+            jax.config.update(name, value)
     assert not any(tmp_path.iterdir())
 
 
