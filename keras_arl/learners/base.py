@@ -114,10 +114,9 @@ class Learner(keras.Model):
 
     def build_memory(self):
         """Makes the tables, once the number of examples is known."""
-        if self.memory is None or self.memory.built:
-            return
-        if self.num_examples and self.num_classes:
-            self.memory.build((self.num_examples, self.num_classes))
+        shape = self.num_examples, self.num_classes
+        if self.memory is not None and not self.memory.built and all(shape):
+            self.memory.build(shape)
 
     @property
     def needs_index(self):
@@ -239,10 +238,8 @@ class Learner(keras.Model):
         count = len(keras.tree.flatten(x)[0])
         parts = []
         for start in range(0, count, size):
-            rows = slice(start, start + size)
-            parts.append(
-                ops.convert_to_numpy(function(batches.slice_of(x, rows)))
-            )
+            part = function(batches.slice_of(x, slice(start, start + size)))
+            parts.append(ops.convert_to_numpy(part))
         return np.concatenate(parts)
 
     def fit(

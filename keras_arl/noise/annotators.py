@@ -1,4 +1,4 @@
-"""Noise of annotators: each is of another skill, and has a part of the inputs."""
+"""Noise of annotators of different skill, each with a part of the inputs."""
 
 import numpy as np
 

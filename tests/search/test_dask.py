@@ -48,9 +48,7 @@ class Cluster:
         self.directory = directory
         self._stack = stack
         self._security = list(security)
-        self._environment = {
-            **os.environ, **QUICK_WORKERS, **(environment or {})
-        }  # fmt: skip
+        self._environment = os.environ | QUICK_WORKERS | (environment or {})
         self.file = directory / "scheduler.json"
         self.scheduler = None
         self.workers = []
