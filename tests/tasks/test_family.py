@@ -98,8 +98,18 @@ def test_diverse_tasks_hold_what_they_promise():
     assert {config.dataset for config in configs} <= broad
 
 
+def test_long_diverse_tasks_add_lengths_and_annotators():
+    spaces = diverse_spaces(long=True)
+    short = diverse_spaces()
+    assert spaces[: len(short)] == short
+    added = spaces[len(short) :]
+    assert {epochs for s in added for epochs in s.epochs} == {10, 100}
+    assert all(("annotators", 0.4) in space.noises for space in added)
+
+
 def test_each_choice_of_classes_leaves_diverse_tasks_enough_examples():
-    digits = [s for s in diverse_spaces() if s.datasets == ("digits",)]
+    spaces = diverse_spaces(long=True)
+    digits = [s for s in spaces if s.datasets == ("digits",)]
     counts = np.sort(np.bincount(load_dataset("digits").pool_labels))
     for space in digits:
         needed = space.num_train + space.num_evaluation
