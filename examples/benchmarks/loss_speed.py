@@ -38,6 +38,8 @@ _BASELINE = "cross-entropy (Keras)"
 _COPY = "cross-entropy (Keras), again"
 # A round times a loss for about as long, so that calls do not drown in noise.
 _SECONDS = 0.01
+# By XLA's names.
+_COUNTED = ("bytes accessed", "transcendentals")
 
 
 def main():
@@ -84,16 +86,19 @@ def timed(title, functions):
                 function()
             elapsed = time.perf_counter() - start
             seconds[name].append(elapsed / calls[name])
-    print(f"\n{title}\n{'':30}{'ratio':>7}{'quartiles':>14}{'ms':>9}")
+    header = "".join(f"{name:>18}" for name in _COUNTED)
+    print(f"\n{title}\n{'':30}{'ratio':>7}{'quartiles':>14}{'ms':>9}{header}")
     rows = []
     for name in functions:
         pairs = zip(seconds[name], seconds[_BASELINE], strict=True)
         ratios = [a / b for a, b in pairs]
         low, median, high = quartiles(ratios)
         milliseconds = 1000 * statistics.median(seconds[name])
+        counts = getattr(functions[name], "counts", {})
         print(
             f"{name:30}{median:7.2f}{f'{low:.2f}-{high:.2f}':>14}"
             f"{milliseconds:9.3f}"
+            + "".join(f"{count:18.1f}" for count in counts.values())
         )
         rows.append(
             {
@@ -103,6 +108,8 @@ def timed(title, functions):
                 "lower_quartile": round(low, 4),
                 "upper_quartile": round(high, 4),
                 "median_ms": round(milliseconds, 4),
+                **dict.fromkeys(_COUNTED, ""),
+                **counts,
             }
         )
     return rows
@@ -167,9 +174,18 @@ def compiled_gradient(loss, labels, logits):
     if backend == "jax":
         import jax
 
-        compiled = jax.jit(jax.value_and_grad(lambda x, y: loss(y, x)))
         labels, logits = jax.device_put((labels, logits))
-        return lambda: jax.block_until_ready(compiled(logits, labels))
+        function = jax.jit(jax.value_and_grad(lambda x, y: loss(y, x)))
+        compiled = function.lower(logits, labels).compile()
+
+        def run():
+            return jax.block_until_ready(compiled(logits, labels))
+
+        counted = compiled.cost_analysis()
+        run.counts = {
+            name: round(counted[name] / logits.size, 1) for name in _COUNTED
+        }
+        return run
     program.fail(f"there is no compiler of Keras's for KERAS_BACKEND={backend}")
 
 
