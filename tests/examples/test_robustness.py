@@ -101,6 +101,7 @@ def test_it_goes_on_where_it_was_stopped(tmp_path):
         "robustness_later_methods",
         "robustness_recipes",
         "robustness_epochs",
+        "robustness_rates",
     ],
 )
 def test_the_rows_of_the_study_are_whole(name):
