@@ -110,9 +110,10 @@ def test_the_rows_of_the_study_are_whole(name):
     assert not table.duplicated(columns).any()
     assert table["best"].between(table["accuracy"], 1).all()
     of_recipes = table[table["network"] != "mixer"]
-    runs = of_recipes.groupby(["dataset", "seed", "method"]).size()
-    # All methods met the same problems of a dataset and a seed.
-    assert (runs.groupby(["dataset", "seed"]).nunique() == 1).all()
+    # All methods met the same problems of a dataset, a seed and a training.
+    of_each = ["dataset", "seed", "training", "learning_rate", "epochs"]
+    runs = of_recipes.groupby([*of_each, "method"]).size()
+    assert (runs.groupby(of_each).nunique() == 1).all()
 
 
 def test_no_dataset_and_no_network_is_the_searchs(problems, networks):
