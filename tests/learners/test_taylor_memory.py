@@ -151,7 +151,7 @@ def test_a_schedule_and_a_memory_at_once():
     schedule = losses.LossSchedule(moving)
     learner.fit(X, Y, epochs=4, callbacks=[schedule], verbose=0)
     assert moving.progress == 0.875
-    assert "t = share of the training that is done" in learner.expression()
+    assert "s = share of the training that is done" in learner.expression()
 
 
 @pytest.mark.parametrize(

@@ -18,11 +18,11 @@ TRIPLES = [
 ]
 
 
-def by_the_formula(p, y, t):
+def by_the_formula(p, y, s):
     thetas = [*NUMBERS["coefficients"], *NUMBERS["changes"]]
     a, b = NUMBERS["center"]
     return sum(
-        theta * np.sum((p - a) ** i * (y - b) ** j, axis=-1) * (t - 0.5) ** k
+        theta * np.sum((p - a) ** i * (y - b) ** j, axis=-1) * (s - 0.5) ** k
         for theta, (i, j, k) in zip(thetas, TRIPLES, strict=True)
     )
 
@@ -47,8 +47,8 @@ def test_values_are_those_of_the_formula_and_of_the_loss_at_that_time(progress):
 def test_expression_and_repr():
     loss = losses.ScheduledTaylorLoss([0, -1, 0], [0.5], order=2)
     assert loss.expression() == (
-        "L = L_0 + sum_c [ -p_c y_c + 0.5 p_c (t - 0.5) ], "
-        "t = share of the training that is done, L = 0 at p = y"
+        "L = L_0 + sum_c [ -p_c y_c + 0.5 p_c (s - 0.5) ], "
+        "s = share of the training that is done, L = 0 at p = y"
     )
     assert repr(loss) == (
         "ScheduledTaylorLoss(order=2, class_aware=False, progress=0.5)"

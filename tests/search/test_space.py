@@ -75,7 +75,7 @@ def test_a_space_that_moves_has_the_changes_behind_the_centre():
     space, static = ScheduledTaylorSpace(3, False), TaylorSpace(3, False)
     changes = ["theta_101", "theta_111", "theta_201", "theta_102"]
     assert space.names == [*static.names, *changes]
-    # -(1 + t - 0.5) p_y pulls with 1.5 / 4 at the end, where it is steepest.
+    # -(1 + s - 0.5) p_y pulls with 1.5 / 4 at the end, where it is steepest.
     theta = [0.0, -1.0, 0.0, 0.0, 0.0, 0.0]
     vector = space.scaled([*theta, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0])
     assert vector[1] == vector[-3] == pytest.approx(-8 / 3)

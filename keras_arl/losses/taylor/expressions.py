@@ -23,13 +23,13 @@ def expression(
     latex = style == "latex"
     p = _shifted("u_c" if class_aware else "p_c", center[0], latex)
     y = _shifted("y_c", center[1], latex)
-    t = _shifted("t", polynomial.MIDDLE, latex)
+    s = _shifted("s", polynomial.MIDDLE, latex)
     triples = [(i, j, 0) for i, j in polynomial.exponents(order)]
     thetas = [*coefficients]
     if len(changes):
         triples = [*triples, *polynomial.change_exponents(order)]
         thetas = [*thetas, *changes]
-    body = _sum_of_terms(thetas, triples, (p, y, t), latex)
+    body = _sum_of_terms(thetas, triples, (p, y, s), latex)
     constant = "L_0 + " if shifted else ""
     body = rf"\left[ {body} \right]" if latex else f"[ {body} ]"
     if not class_aware:
@@ -53,7 +53,7 @@ def expression(
         ]
     if len(changes):
         share = "share of the training that is done"
-        parts.append(rf"t = \text{{{share}}}" if latex else f"t = {share}")
+        parts.append(rf"s = \text{{{share}}}" if latex else f"s = {share}")
     if shifted:
         parts.append(r"L = 0 \text{ at } p = y" if latex else "L = 0 at p = y")
     return (r", \quad " if latex else ", ").join(parts)

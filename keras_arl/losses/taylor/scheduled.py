@@ -17,21 +17,21 @@ class ScheduledTaylorLoss(TaylorLoss):
 
     A loss that is the same from the first epoch to the last one is a compromise
     between learning fast and not memorising wrong labels. This one moves from
-    one to the other: with t the share of the training that is done,
+    one to the other: with s the share of the training that is done,
 
     ```
     L = sum over c of sum over i >= 1, i + j + k <= order of
-        theta_ijk * (p_c - a)^i * (y_c - b)^j * (t - 0.5)^k
+        theta_ijk * (p_c - a)^i * (y_c - b)^j * (s - 0.5)^k
     ```
 
     or with u = p^q and the weights of a `class_aware` `TaylorLoss`. The terms
     with k = 0 are the `coefficients`, those at the middle of the training; the
-    others are the `changes`. At each t it is a `TaylorLoss`, `at(t)`.
+    others are the `changes`. At each s it is a `TaylorLoss`, `at(s)`.
 
-    The callback `LossSchedule` moves t: in epoch e of E, counted from 0, it is
+    The callback `LossSchedule` moves s: in epoch e of E, counted from 0, it is
     (e + 0.5) / E. Without the callback the loss warns once, and stays the one
     of the middle. A `keras_arl.training.Trainer`, a search and
-    `keras_arl.evaluation.compare` move t by themselves.
+    `keras_arl.evaluation.compare` move s by themselves.
 
     Args:
         coefficients: The theta_ij0 in the order of `exponents`.
@@ -41,7 +41,7 @@ class ScheduledTaylorLoss(TaylorLoss):
         center: The pair (a, b). Defaults to `(0.0, 0.0)`.
         order: Highest total exponent, 2 to 6. Defaults to `4`.
         class_aware: As in `TaylorLoss`. Defaults to `False`.
-        progress: The t at which it is, in [0, 1]. Defaults to `0.5`.
+        progress: The s at which it is, in [0, 1]. Defaults to `0.5`.
         **kwargs: `shifted`, see `TaylorLoss`; `from_logits`, `ignore_class`,
             `reduction` and others, see `ClassificationLoss`.
 
@@ -51,7 +51,7 @@ class ScheduledTaylorLoss(TaylorLoss):
 
     Example:
 
-    >>> # -(1 + t - 0.5) times the labelled class's probability.
+    >>> # -(1 + s - 0.5) times the labelled class's probability.
     >>> loss = keras_arl.losses.ScheduledTaylorLoss(
     ...     [0, -1, 0, 0, 0, 0], [0, -1, 0, 0], order=3
     ... )
