@@ -96,7 +96,6 @@ def test_it_goes_on_where_it_was_stopped(tmp_path):
     "name",
     [
         "robustness",
-        "robustness_new_losses",
         "robustness_later_data",
         "robustness_later_methods",
         "robustness_recipes",
