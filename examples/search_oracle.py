@@ -168,7 +168,7 @@ def check_flags():
     if _BROAD.value and _DIVERSE.value:
         program.fail("take either --broad or --diverse")
     if _LONG.value and not _DIVERSE.value:
-        program.fail("--long is of --diverse")
+        program.fail("--long needs --diverse")
     if has_many_spaces() and (_DATASETS.present or _ARCHITECTURES.present):
         program.fail("--broad and --diverse have datasets and networks of own")
     if not any(_DATASETS.value):

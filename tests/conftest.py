@@ -6,8 +6,9 @@ import tempfile
 # the process that only hands them out starts at once.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Most of a test on JAX is compilation, and most of the programs run for less
-# time than their optimisation takes.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# time than their optimisation takes. TensorFlow's tests gain nothing by it.
+if os.environ.get("KERAS_BACKEND") == "jax":
+    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 # What one test compiled serves the others. The workers inherit the directory;
 # programs that an earlier version compiled are none of this one's.
 if "PYTEST_XDIST_WORKER" not in os.environ:

@@ -2,12 +2,8 @@
 
 import numpy as np
 
-from keras_arl.checks import check_num_classes
 from keras_arl.noise.corruption import corrupt_labels
-from keras_arl.noise.labels import as_vectors
-from keras_arl.noise.labels import check_features
-from keras_arl.noise.labels import check_labels
-from keras_arl.noise.measurement import measure_noise
+from keras_arl.noise.relabelling import relabel
 from keras_arl.noise.streams import generator
 from keras_arl.noise.transition import check_rate
 from keras_arl.noise.transition import draw_matrix
@@ -54,20 +50,19 @@ def annotator_labels(features, labels, rate, num_classes, seed):
     True
     """
     check_rate(rate, below=0.5)
-    check_num_classes(num_classes)
-    labels = np.asarray(labels)
-    clean = check_labels(labels, num_classes).ravel()
-    features = as_vectors(check_features(features, clean))
-    direction = generator(seed, _DIRECTION).normal(size=features.shape[1])
-    order = np.argsort(features @ direction, kind="stable")
-    rng = generator(seed, _SKILLS)
-    skills = draw_rates(rate, _ANNOTATORS, rng)
-    seeds = generator(seed, _MISTAKES).integers(2**32, size=_ANNOTATORS)
-    noisy = clean.copy()
-    for part, skill, own in zip(
-        np.array_split(order, _ANNOTATORS), skills, seeds, strict=True
-    ):
-        matrix = draw_matrix(np.full(num_classes, skill), rng)
-        noisy[part] = corrupt_labels(clean[part], matrix, int(own))
-    report = measure_noise(clean, noisy, num_classes)
-    return noisy.astype(labels.dtype).reshape(labels.shape), report
+
+    def draw(features, clean):
+        direction = generator(seed, _DIRECTION).normal(size=features.shape[1])
+        order = np.argsort(features @ direction, kind="stable")
+        rng = generator(seed, _SKILLS)
+        skills = draw_rates(rate, _ANNOTATORS, rng)
+        seeds = generator(seed, _MISTAKES).integers(2**32, size=_ANNOTATORS)
+        noisy = clean.copy()
+        for part, skill, own in zip(
+            np.array_split(order, _ANNOTATORS), skills, seeds, strict=True
+        ):
+            matrix = draw_matrix(np.full(num_classes, skill), rng)
+            noisy[part] = corrupt_labels(clean[part], matrix, int(own))
+        return noisy
+
+    return relabel(draw, features, labels, num_classes)

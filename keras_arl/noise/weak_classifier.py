@@ -2,11 +2,7 @@
 
 import numpy as np
 
-from keras_arl.checks import check_num_classes
-from keras_arl.noise.labels import as_vectors
-from keras_arl.noise.labels import check_features
-from keras_arl.noise.labels import check_labels
-from keras_arl.noise.measurement import measure_noise
+from keras_arl.noise.relabelling import relabel
 from keras_arl.noise.streams import generator
 from keras_arl.noise.transition import check_rate
 
@@ -50,18 +46,17 @@ def weak_classifier_labels(features, labels, rate, num_classes, seed):
     0.1
     """
     check_rate(rate)
-    check_num_classes(num_classes)
-    labels = np.asarray(labels)
-    clean = check_labels(labels, num_classes).ravel()
-    features = as_vectors(check_features(features, clean))
-    guesses = _nearest_mean(features, clean, generator(seed, _TAUGHT))
-    mistakes = np.flatnonzero(guesses != clean)
-    chosen = generator(seed, _WRONG).permutation(mistakes)
-    chosen = chosen[: round(rate * len(clean))]
-    noisy = clean.copy()
-    noisy[chosen] = guesses[chosen]
-    report = measure_noise(clean, noisy, num_classes)
-    return noisy.astype(labels.dtype).reshape(labels.shape), report
+
+    def draw(features, clean):
+        guesses = _nearest_mean(features, clean, generator(seed, _TAUGHT))
+        mistakes = np.flatnonzero(guesses != clean)
+        chosen = generator(seed, _WRONG).permutation(mistakes)
+        chosen = chosen[: round(rate * len(clean))]
+        noisy = clean.copy()
+        noisy[chosen] = guesses[chosen]
+        return noisy
+
+    return relabel(draw, features, labels, num_classes)
 
 
 def _nearest_mean(features, classes, rng):

@@ -111,7 +111,7 @@ def test_it_ends_with_a_table_and_a_verdict(finished):
         (["--order=7"], "--order=7"),
         (["--sigma0=0"], "--sigma0=0"),
         (["--broad", "--datasets=iris"], "--broad and --diverse have datas"),
-        (["--long"], "--long is of --diverse"),
+        (["--long"], "--long needs --diverse"),
         (["--start=none.json"], "--start=none.json: "),
         (["--start=none"], "'arl'"),
         (["--plain", "--jit_compile"], "leave out --jit_compile"),

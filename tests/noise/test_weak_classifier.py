@@ -31,9 +31,11 @@ def test_there_are_no_more_mistakes_than_the_classifier_makes():
     assert report.rate == 0
 
 
-def test_features_that_do_not_fit_are_refused():
+def test_features_and_labels_that_do_not_fit_are_refused():
     x, y = blobs(spread=1.0)
     with pytest.raises(ValueError, match=r"finite numbers.*\[nan\]"):
         noise.weak_classifier_labels([[np.nan]], [0], 0.1, 3, seed=0)
     with pytest.raises(ValueError, match="as many features as labels"):
         noise.weak_classifier_labels(x[1:], y, 0.1, 3, seed=0)
+    with pytest.raises(ValueError, match="Labels must be class indices"):
+        noise.weak_classifier_labels(x[:2], [[0], [1, 2]], 0.1, 3, seed=0)
