@@ -16,12 +16,29 @@ PROGRAM = EXAMPLES / "clothing1m.py"
 FAKE = (
     "--fake_data",
     "--epochs=3",
+    "--batch_size=32",
     "--resize=32",
     "--crop=28",
     "--learner=Marvel",
     "--loss=gce",
     "--directory=out",
 )
+# Runs a program that makes fewer images than it does by itself.
+SMALLER = """
+import functools, runpy, sys
+from keras_arl import datasets
+sizes = {
+    "noisy_train": 1120,
+    "clean_train": 14,
+    "clean_validation": 210,
+    "clean_test": 280,
+}
+datasets.write_fake_clothing1m = functools.partial(
+    datasets.write_fake_clothing1m, sizes=sizes
+)
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 # The programs are for TensorFlow.
 pytestmark = pytest.mark.skipif(
     keras.config.backend() != "tensorflow", reason="one run is enough"
@@ -50,11 +67,14 @@ def noisy_learners(monkeypatch):
 def killed_and_continued(tmp_path_factory):
     """A training killed after its first epoch, then continued."""
     directory = tmp_path_factory.mktemp("example")
+    smaller = tmp_path_factory.mktemp("program") / "smaller.py"
+    smaller.write_text(SMALLER)
+    command = (smaller, str(PROGRAM), *FAKE)
     backup = directory / "out" / "backup" / "training_metadata.json"
-    with started(directory, PROGRAM, *FAKE) as (first, _):
+    with started(directory, *command) as (first, _):
         processes.wait_for(backup.exists, seconds=200)
         assert first.is_alive()
-    return directory, run(directory, PROGRAM, *FAKE)
+    return directory, run(directory, *command)
 
 
 def test_a_killed_training_continues(killed_and_continued):
@@ -94,7 +114,7 @@ def test_it_reports_what_it_found(killed_and_continued):
     # Chance is 7%, and 38% of the labels are wrong.
     assert report["test"]["best"] > 0.3
     assert report["test"]["last"] == pytest.approx(
-        report["validation"]["last"], abs=0.1
+        report["validation"]["last"], abs=0.15
     )
     assert (out / "confusion.png").stat().st_size > 10_000
     assert list((out / "tensorboard").rglob("events.out.tfevents*"))
@@ -110,7 +130,7 @@ def test_every_learner_gets_what_it_needs(
     prepared = killed_and_continued[0] / "out" / "fake_data" / "prepared"
 
     class Recipe:
-        resize, crop, batch_size = 32, 28, 64
+        resize, crop, batch_size = 12, 8, 16
 
     data = noisy_data.batches(
         datasets.Clothing1m(data_dir=prepared),
@@ -130,7 +150,7 @@ def test_every_learner_gets_what_it_needs(
     watched = [y for _, y in data.validation.unbatch().as_numpy_iterator()]
     np.testing.assert_array_equal(clean, np.bincount(watched))
     for name in noisy_learners.NAMES:
-        model = noisy_training.build_model("tiny", 28, 14)
+        model = noisy_training.build_model("tiny", 8, 14)
         learner = noisy_learners.wrapped(name, model, data.count, epochs=5)
         # Graphs of all of them would take a minute.
         learner.compile("sgd", run_eagerly=True)
@@ -138,7 +158,7 @@ def test_every_learner_gets_what_it_needs(
         history = learner.fit(data.train, steps_per_epoch=2, verbose=0, **meta)
         assert np.isfinite(history.history["loss"]).all(), name
         if learner.needs_index:
-            assert np.sum(learner.memory.labels >= 0) == 2 * 64, name
+            assert np.sum(learner.memory.labels >= 0) == 2 * 16, name
 
 
 def test_other_settings_are_refused(killed_and_continued, noisy_training):
@@ -194,21 +214,22 @@ def test_networks_give_logits_of_float32(model, parameters, noisy_training):
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        network = noisy_training.build_model(model, 64, 3, weights="none")
+        network = noisy_training.build_model(model, 32, 3, weights="none")
     finally:
         keras.config.set_dtype_policy(policy)
-    output = network(np.zeros((2, 64, 64, 3), "uint8"))
-    assert output.shape == (2, 3)
-    assert keras.backend.standardize_dtype(output.dtype) == "float32"
+    assert network.input.dtype == "uint8"
+    assert network.output.shape == (None, 3)
+    assert network.output.dtype == "float32"
     assert network.count_params() == parameters + 3 * (features + 1)
 
 
 def test_input_pipeline_benchmark(tmp_path):
     program = "benchmarks/input_pipeline.py"
-    result = run(tmp_path, program, "--images=60", "--rounds=1")
+    flags = ("--images=60", "--side=256", "--rounds=1")
+    result = run(tmp_path, program, *flags)
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
-    assert lines[0].startswith("60 images of 400x400 pixels")
+    assert lines[0].startswith("60 images of 256x256 pixels")
     assert [line.split("  ")[0] for line in lines[1:]] == [
         "decoding alone",
         "pipeline",

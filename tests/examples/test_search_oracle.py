@@ -10,7 +10,6 @@ import pytest
 from tests import processes
 from tests.examples.running import EXAMPLES
 from tests.examples.running import run
-from tests.examples.running import run_anew
 from tests.examples.running import started
 
 pytestmark = pytest.mark.skipif(
@@ -18,9 +17,12 @@ pytestmark = pytest.mark.skipif(
 )
 
 PROGRAM = EXAMPLES / "search_oracle.py"
+# Of this seed one network of one small layer, and Adam in all tasks: each
+# process compiles least.
+SEED = 1303
 SMALL = (
     "--generations=2", "--popsize=4", "--tasks_per_generation=1", "--runs=1",
-    "--architectures=1", "--finalists=1", "--seed=5",
+    "--architectures=1", "--finalists=1", f"--seed={SEED}",
 )  # fmt: skip
 CONTINUED = (*SMALL, "--processes=2", "--trial_timeout=60")
 WRITTEN = (
@@ -45,7 +47,7 @@ def finished(tmp_path_factory):
         assert first.is_alive()
         os.kill(first.pid, signal.SIGINT)
         interrupted = ended()
-    return directory, interrupted, run_anew(directory, PROGRAM, *CONTINUED)
+    return directory, interrupted, run(directory, PROGRAM, *CONTINUED)
 
 
 def test_ctrl_c_ends_it_cleanly(finished):
@@ -81,7 +83,7 @@ def test_it_writes_what_it_says(finished):
     content = json.loads((directory / "results/loss.json").read_text())
     provenance = content["provenance"]
     assert provenance["command"].endswith(" ".join(CONTINUED))
-    assert provenance["seed"] == 5
+    assert provenance["seed"] == SEED
     assert content["expression"] in second.stdout
     with (directory / "results" / "trials.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 2 * 4 + 2 * 3
@@ -141,4 +143,4 @@ def test_other_settings_on_the_same_directory_get_one_line(finished):
     result = run(directory, PROGRAM, *SMALL[:-1], "--seed=6")
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
-    assert "seed: 5 there, 6 asked" in result.stderr.splitlines()[-1]
+    assert f"seed: {SEED} there, 6 asked" in result.stderr.splitlines()[-1]
