@@ -16,7 +16,7 @@ PROGRAM = EXAMPLES / "clothing1m.py"
 FAKE = (
     "--fake_data",
     "--epochs=3",
-    "--batch_size=32",
+    "--batch_size=16",
     "--resize=32",
     "--crop=28",
     "--learner=Marvel",
@@ -28,7 +28,7 @@ SMALLER = """
 import functools, runpy, sys
 from keras_arl import datasets
 sizes = {
-    "noisy_train": 1120,
+    "noisy_train": 560,
     "clean_train": 14,
     "clean_validation": 210,
     "clean_test": 280,
