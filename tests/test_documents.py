@@ -37,7 +37,8 @@ SHORT = {
     r"\bepochs=\d\d?\b": "epochs=2",
     r"\bgenerations=\d+\b": "generations=1",
     r"\b(tasks_per_generation|selection_tasks)=\d+\b": r"\1=1",
-    r"\bcount=\d+\b": "count=2",
+    # The fewest tasks on which there is a verdict.
+    r"\bcount=\d+\b": "count=5",
 }
 
 
