@@ -65,6 +65,7 @@ def test_probabilities_of_half_precision(rng):
     )
 
 
+@pytest.mark.usefixtures("quick_graphs")
 def test_from_noisy_digits_to_a_corrected_loss():
     digits = sklearn.datasets.load_digits()
     x = (digits.data / 16).astype("float32")
@@ -83,21 +84,20 @@ def test_from_noisy_digits_to_a_corrected_loss():
         model.compile(keras.optimizers.Adam(0.01), loss, jit_compile=False)
         return model
 
-    def predicted_after(model, epochs):
-        model.fit(x, noisy, batch_size=64, epochs=epochs, verbose=0)
+    def predicted_by(model):
+        model.fit(x, noisy, batch_size=64, epochs=5, verbose=0)
         return keras.ops.convert_to_numpy(model(x))
 
-    plain = compiled(losses.CrossEntropy())
-    estimated = noise.estimate_transition(predicted_after(plain, 5), noisy)
+    plain = predicted_by(compiled(losses.CrossEntropy()))
+    estimated = noise.estimate_transition(plain, noisy)
     # Total variation per row, of at most 1; no knowledge would give 0.73.
     distance = np.abs(estimated - transition).sum(axis=1).mean() / 2
     assert distance < 0.15
-    corrected = compiled(losses.ForwardCorrection(estimated))
+    corrected = predicted_by(compiled(losses.ForwardCorrection(estimated)))
     right, right_with_plain = (
-        np.mean(p.argmax(axis=1) == digits.target)
-        for p in (predicted_after(corrected, 20), predicted_after(plain, 15))
+        np.mean(p.argmax(axis=1) == digits.target) for p in (corrected, plain)
     )
-    assert right > right_with_plain + 0.03
+    assert right > right_with_plain + 0.1
 
 
 @pytest.mark.parametrize(

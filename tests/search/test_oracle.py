@@ -44,12 +44,12 @@ def test_it_solves_a_landscape(tmp_path):
 def test_it_solves_a_noisy_landscape_with_failures(tmp_path):
     tuner = toy(
         tmp_path,
-        generations=35,
+        generations=25,
         popsize=12,
         tasks_per_generation=2,
         noise=0.02,
         fails=lambda count, task, loss: (
-            count < 30 * 24 and count % 24 in (1, 2, 3, 4)
+            count < 20 * 24 and count % 24 in (1, 2, 3, 4)
         ),
     )
     tuner.search(verbose=0)
