@@ -375,5 +375,6 @@ def test_a_trainer_is_pickled_as_its_arguments(trainer):
     again = pickle.loads(pickle.dumps(other))
     assert (again.jit_compile, again.vectorize) == (True, False)
     assert again.max_programs == 3
-    assert again.__reduce__() == other.__reduce__()
+    assert again._compile_timeout == 7.0
+    assert again._matmul_precision == "bfloat16"
     assert pickle.loads(pickle.dumps(PLAIN)).get_config() == PLAIN.get_config()
