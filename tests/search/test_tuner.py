@@ -38,6 +38,8 @@ SPACE = TaskSpace(
 )
 # Whole epochs in XLA: hundreds of steps of a small network each.
 TRAINER = Trainer(jit_compile=True)
+# The programs of all searches on points.
+OF_POINTS = Trainer()
 
 
 def small_task(seed):
@@ -55,7 +57,7 @@ def searched(tmp_path_factory):
     start = np.zeros(12)
     start[1] = -0.1
     oracle = CMAESOracle(
-        generations=4, popsize=8, tasks_per_generation=1, x0=start, sigma0=0.2,
+        generations=3, popsize=8, tasks_per_generation=1, x0=start, sigma0=0.2,
         seed=1, selection_tasks=2, space=TaylorSpace(class_aware=False),
     )  # fmt: skip
     tuner = LossTuner(
@@ -105,9 +107,9 @@ def test_results_as_a_table(searched, tmp_path):
     path = tmp_path / "trials.csv"
     searched.write_results(path)
     frame = pd.read_csv(path, keep_default_na=False)
-    assert len(frame) == 4 * 8 + 4 * 2
+    assert len(frame) == 3 * 8 + 4 * 2
     assert frame["phase"].value_counts().to_dict() == {
-        "search": 32,
+        "search": 24,
         "selection": 8,
     }
     assert frame["score"].between(0, 1).all()
@@ -162,19 +164,20 @@ def oracle(**kwargs):
 
 
 def test_a_users_own_task_is_reproducible_across_an_interruption(tmp_path):
-    whole = own_search(tmp_path / "whole", baseline=False)
-    whole.search(verbose=0)
-
     class Interrupted(Trainer):
-        count = 0
+        left = np.inf
 
         def evaluate(self, task, loss, last_epochs=1):
-            self.count += 1
-            if self.count == 3:
+            self.left -= 1
+            if self.left < 0:
                 raise KeyboardInterrupt
             return super().evaluate(task, loss, last_epochs)
 
-    part = own_search(tmp_path / "part", trainer=Interrupted(), baseline=False)
+    trainer = Interrupted()
+    whole = own_search(tmp_path / "whole", trainer=trainer, baseline=False)
+    whole.search(verbose=0)
+    trainer.left = 2
+    part = own_search(tmp_path / "part", trainer=trainer, baseline=False)
     with pytest.raises(KeyboardInterrupt):
         part.search(verbose=0)
     rest = own_search(tmp_path / "part", baseline=False)
@@ -193,12 +196,7 @@ def test_what_a_task_leaves_unseeded_follows_from_its_seed(tmp_path):
 
         keras.utils.set_random_seed(global_seed)
         tuner = LossTuner(
-            CMAESOracle(
-                generations=1,
-                popsize=4,
-                selection_tasks=1,
-                seed=0,
-            ),
+            CMAESOracle(generations=1, popsize=4, selection_tasks=1, seed=0),
             tasks,
             trainer=ToyTrainer(),
             directory=directory,
@@ -385,7 +383,12 @@ def test_a_search_finds_a_loss_of_its_space(tmp_path, space, kind):
         "tasks_per_generation": 1, "selection_tasks": 1,
         "fitness": "regret", "panel": ("gce",),
     }  # fmt: skip
-    tuner = LossTuner(CMAESOracle(**settings), tasks=points, directory=tmp_path)
+    tuner = LossTuner(
+        CMAESOracle(**settings),
+        tasks=points,
+        trainer=OF_POINTS,
+        directory=tmp_path,
+    )
     tuner.search(verbose=0)
     found = tuner.best_loss(from_logits=True)
     assert type(found) is kind

@@ -139,10 +139,8 @@ def test_last_epochs_count_and_the_best_does_not():
         epochs=4,
     )
     loss = keras.losses.SparseCategoricalCrossentropy()
-    trainer = PlainTrainer()
     # One step an epoch: right in epochs 1 to 3, wrong in epoch 4.
-    assert trainer.evaluate(task, loss) == 0.0
-    assert trainer.evaluate(task, loss, last_epochs=2) == 0.5
+    assert PlainTrainer().evaluate(task, loss, last_epochs=2) == 0.5
 
 
 @pytest.mark.parametrize("last_epochs", [0, 11])

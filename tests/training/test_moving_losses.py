@@ -27,21 +27,28 @@ def settings():
     )
 
 
-def test_each_trainer_moves_a_loss_as_fit_does():
-    one = task(epochs=2)
-    expected = PlainTrainer().accuracies(one, moving())
-    assert expected != PlainTrainer().accuracies(one, moving().at(0.5))
+@pytest.fixture(scope="module")
+def problem():
+    return task(epochs=2)
+
+
+@pytest.fixture(scope="module")
+def expected(problem):
+    return PlainTrainer().accuracies(problem, moving())
+
+
+def test_each_trainer_moves_a_loss_as_fit_does(problem, expected):
+    assert expected != PlainTrainer().accuracies(problem, moving().at(0.5))
     for arguments in settings():
         trainer = Trainer(**arguments)
-        assert trainer.accuracies(one, moving()) == pytest.approx(
+        assert trainer.accuracies(problem, moving()) == pytest.approx(
             expected, abs=1e-6
         )
-        both = trainer.evaluate_all(one, [moving(), moving()])
+        both = trainer.evaluate_all(problem, [moving(), moving()])
         assert list(both) == pytest.approx([expected[-1]] * 2, abs=1e-6)
 
 
-def test_a_moving_loss_without_declared_numbers_is_moved_too():
-    one = task(epochs=2)
-    assert Trainer().accuracies(one, moving(Undeclared)) == pytest.approx(
-        PlainTrainer().accuracies(one, moving())
+def test_a_moving_loss_without_declared_numbers_is_moved_too(problem, expected):
+    assert Trainer().accuracies(problem, moving(Undeclared)) == pytest.approx(
+        expected
     )

@@ -33,6 +33,12 @@ GCE = losses.GCE()
 on_jax = pytest.mark.skipif(BACKEND != "jax", reason="a program for JAX")
 
 
+@pytest.fixture(scope="module")
+def alone():
+    """What trains one at a time, and what it compiled."""
+    return Trainer(vectorize=False)
+
+
 @on_jax
 def test_what_fails_as_one_program_falls_back():
     class FailsOnce(keras.layers.Layer):
@@ -55,11 +61,10 @@ def test_what_fails_as_one_program_falls_back():
 
 
 @on_jax
-@pytest.mark.parametrize("model", [mlp, cnn])
-def test_losses_trained_together(model):
+def test_losses_trained_together():
     trainer, vectorized = Trainer(), Trainer(vectorize=True)
     infinite = TaylorLoss([0, -1e38, 0, 0, 0, 0, 3e38, 0, 0, 0], order=4)
-    problem = task(model, architecture="net")
+    problem = task(cnn, architecture="net")
     every = [TAYLOR, OTHER, infinite]
     together = list(vectorized.evaluate_all(problem, every, last_epochs=2))
     # In threads, and as if there were no other loss.
@@ -72,20 +77,11 @@ def test_losses_trained_together(model):
 
 
 @on_jax
-def test_which_losses_are_trained_together():
-    """Other numbers of any class, but not two classes, nor without numbers."""
-    trainer, vectorized = Trainer(), Trainer(vectorize=True)
-    problem = task(architecture="net")
-    for group in ([GCE, losses.GCE(0.3)], [TAYLOR, GCE], [losses.NCE()] * 2):
-        group = [type(loss).from_config(loss.get_config()) for loss in group]
-        expected = [trainer.evaluate(problem, loss) for loss in group]
-        found = list(vectorized.evaluate_all(problem, group))
-        assert found == pytest.approx(expected, abs=BOUND)
-
-
-@on_jax
 def test_tasks_trained_together():
-    """Each with data, weights, a learning rate and losses of its own."""
+    """Each with data, weights, a learning rate and losses of its own.
+
+    Other numbers of a class share a program, and two classes do not.
+    """
     trainer, vectorized = Trainer(), Trainer(vectorize=True)
     tasks = [
         task(
@@ -106,7 +102,7 @@ def test_tasks_trained_together():
     pairs = [
         *((each, TAYLOR) for each in tasks),
         (tasks[1], OTHER),
-        *((each, losses.NCE()) for each in tasks[:2]),
+        *((each, losses.NCE()) for each in [*tasks[:2], tasks[0]]),
     ]
     expected = {}
     for found in trainer.evaluate_pairs(pairs):
@@ -114,7 +110,7 @@ def test_tasks_trained_together():
     groups = list(vectorized.evaluate_pairs(pairs))
     together = {key: value for found in groups for key, value in found.items()}
     assert set(together) == set(expected) == set(range(len(pairs)))
-    assert sorted(map(len, groups)) == [2, 5]
+    assert sorted(map(len, groups)) == [3, 5]
     for key, value in expected.items():
         if isinstance(value, Exception):
             assert str(together[key]) == str(value) == "no model"
@@ -147,22 +143,22 @@ def test_what_memory_does_not_hold_is_trained_in_parts(monkeypatch):
 
 
 @on_jax
-def test_a_compilation_without_end_is_given_up():
+def test_a_compilation_without_end_is_given_up(alone):
     trainer = Trainer(vectorize=True, compile_timeout=0.0)
     problem = task(architecture="net", epochs=1)
     pair = [TAYLOR, OTHER]
     with pytest.warns(UserWarning, match="one at a time.*longer than 0 s"):
         found = list(trainer.evaluate_all(problem, pair))
-    assert found == [Trainer().evaluate(problem, loss) for loss in pair]
+    assert found == [alone.evaluate(problem, loss) for loss in pair]
 
 
 @on_jax
-def test_the_precision_of_products_is_a_setting():
+def test_the_precision_of_products_is_a_setting(alone):
     problem = task(architecture="net", epochs=1)
-    exact, rough = Trainer(), Trainer(matmul_precision="bfloat16")
-    assert exact.get_config() != rough.get_config()
+    rough = Trainer(matmul_precision="bfloat16")
+    assert alone.get_config() != rough.get_config()
     # XLA's products on a CPU have one precision.
-    assert rough.evaluate(problem, GCE) == exact.evaluate(problem, GCE)
+    assert rough.evaluate(problem, TAYLOR) == alone.evaluate(problem, TAYLOR)
 
 
 @on_jax
@@ -177,7 +173,7 @@ def test_the_number_of_losses_is_no_reason_to_trace():
 
 
 @on_jax
-def test_a_model_that_cannot_be_vectorised_falls_back():
+def test_a_model_that_cannot_be_vectorised_falls_back(alone):
     import jax
 
     class Callback(keras.layers.Layer):
@@ -197,14 +193,14 @@ def test_a_model_that_cannot_be_vectorised_falls_back():
             [keras.Input(SIZE), *mlp().layers[:2], Callback(), mlp().layers[2]]
         )
 
-    trainer, vectorized = Trainer(), Trainer(vectorize=True)
+    vectorized = Trainer(vectorize=True)
     problem = task(model, epochs=1, architecture="callback")
     pair = [TAYLOR, OTHER]
     with pytest.warns(UserWarning, match="cannot be vectorised.*one at a time"):
         together = list(vectorized.evaluate_all(problem, pair))
     # Once is enough.
     assert list(vectorized.evaluate_all(problem, pair)) == together
-    assert together == [trainer.evaluate(problem, loss) for loss in pair]
+    assert together == [alone.evaluate(problem, loss) for loss in pair]
 
 
 @on_jax
@@ -262,14 +258,15 @@ class OwnLoss(keras.Sequential):
 
 @on_jax
 @pytest.mark.parametrize("kind", [OwnStepOnJax, OwnLoss])
-def test_what_a_model_does_otherwise_is_done_on_jax(kind):
-    problem = task(lambda: kind(mlp().layers), epochs=3)
+def test_what_a_model_does_otherwise_is_done_on_jax(kind, alone):
+    problem = task(lambda: kind(mlp().layers), epochs=1)
     pair = [TAYLOR, OTHER]
     expected = [PLAIN.evaluate(problem, loss) for loss in pair]
-    assert expected[0] < PLAIN.evaluate(task(mlp, epochs=3), TAYLOR)
-    for trainer in (Trainer(), Trainer(vectorize=True)):
-        assert trainer.evaluate(problem, TAYLOR) == expected[0]
-        assert list(trainer.evaluate_all(problem, pair)) == expected
+    usual = task(architecture="net", epochs=1)
+    assert expected[0] < alone.evaluate(usual, TAYLOR)
+    assert alone.evaluate(problem, TAYLOR) == expected[0]
+    vectorized = Trainer(vectorize=True)
+    assert list(vectorized.evaluate_all(problem, pair)) == expected
 
 
 def without_cache_settings():
@@ -278,12 +275,20 @@ def without_cache_settings():
 
 
 @on_jax
-def test_programs_are_kept_for_the_next_process(tmp_path):
+def test_a_process_takes_no_device_to_begin_and_keeps_its_programs(tmp_path):
+    """A device only when it trains; the programs for the next process."""
     program = """
-from keras_arl.losses import GCE
-from keras_arl.training import Trainer
+import jax, pickle
+def refuse():
+    raise SystemExit("asked for a device")
+kept = jax.default_backend, jax.devices
+jax.default_backend = jax.devices = refuse
+import keras_arl
+trainer = pickle.loads(pickle.dumps(keras_arl.training.Trainer()))
+print(trainer.trains_together, trainer.get_config())
+jax.default_backend, jax.devices = kept
 from tests.training.models import task
-Trainer().evaluate(task(epochs=1), GCE())
+trainer.evaluate(task(epochs=1), keras_arl.losses.GCE())
 """
     result = subprocess.run(
         [sys.executable, "-c", program],
@@ -297,6 +302,7 @@ Trainer().evaluate(task(epochs=1), GCE())
         },
     )
     assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == "True {'trainer': 'compiled'}"
     (machine,) = (tmp_path / "keras_arl" / "jax").iterdir()
     assert any("train" in file.name for file in machine.iterdir())
 
@@ -324,24 +330,3 @@ def test_settings_of_jax_for_its_cache_win(
         for name, value in zip(names, before, strict=True):
             jax.config.update(name, value)
     assert not any(tmp_path.iterdir())
-
-
-@on_jax
-def test_a_process_that_never_trains_takes_no_device():
-    program = """
-import jax, pickle
-def refuse():
-    raise SystemExit("asked for a device")
-jax.default_backend = jax.devices = refuse
-import keras_arl
-trainer = pickle.loads(pickle.dumps(keras_arl.training.Trainer()))
-print(trainer.trains_together, trainer.get_config())
-"""
-    result = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "KERAS_BACKEND": "jax"},
-    )
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.strip() == "True {'trainer': 'compiled'}"

@@ -26,17 +26,11 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.mark.parametrize(
-    ("model", "trainings"),
-    [(mlp, [(0, TAYLOR), (1, OTHER)]), (cnn, [(0, TAYLOR)])],
-)
-def test_whole_epochs_in_xla(model, trainings):
-    trainer = Trainer(jit_compile=True)
-    for seed, loss in trainings:
-        problem = task(model, seed, architecture="net")
-        expected = PLAIN.evaluate(problem, loss, last_epochs=3)
-        found = trainer.evaluate(problem, loss, last_epochs=3)
-        assert found == pytest.approx(expected, abs=0.0101)
+def test_convolutions_in_xla():
+    problem = task(cnn)
+    expected = PLAIN.evaluate(problem, TAYLOR, last_epochs=3)
+    found = Trainer(jit_compile=True).evaluate(problem, TAYLOR, last_epochs=3)
+    assert found == pytest.approx(expected, abs=0.0101)
 
 
 def test_a_step_is_traced_once():
@@ -51,11 +45,17 @@ def test_a_step_is_traced_once():
     assert len(traced) == 2
 
 
-def test_dropout_in_xla_is_that_of_keras_in_xla():
-    problem = task(functools.partial(mlp, dropout=0.3), seed=1)
-    model = fitting.compiled_model(problem, TAYLOR, jit_compile=True)
-    expected = np.mean(fitting.fit(model, fitting.data_of(problem), 4, 3))
-    found = Trainer(jit_compile=True).evaluate(problem, TAYLOR, last_epochs=3)
+def test_whole_epochs_in_xla_are_those_of_keras_in_xla():
+    trainer = Trainer(jit_compile=True)
+    first, second = (
+        task(functools.partial(mlp, dropout=0.3), seed, architecture="net")
+        for seed in (0, 1)
+    )
+    # So that the second finds a program that has trained.
+    trainer.evaluate(first, OTHER)
+    model = fitting.compiled_model(second, TAYLOR, jit_compile=True)
+    expected = np.mean(fitting.fit(model, fitting.data_of(second), 4, 3))
+    found = trainer.evaluate(second, TAYLOR, last_epochs=3)
     assert found == pytest.approx(expected, abs=0.0101)
 
 
@@ -72,10 +72,9 @@ class OwnStep(keras.Sequential):
 
 def test_a_models_own_train_step_is_used():
     problem = task(lambda: OwnStep(mlp().layers), epochs=3)
-    expected = PLAIN.evaluate(problem, GCE)
-    assert expected != PLAIN.evaluate(task(mlp, epochs=3), GCE)
-    trainer = Trainer(jit_compile=True)
-    assert trainer.evaluate(problem, GCE) == expected
+    found = Trainer(jit_compile=True).accuracies(problem, GCE)
+    assert len(set(found)) == 1
+    assert found == PLAIN.accuracies(problem, GCE)
 
 
 def test_what_xla_cannot_compile_falls_back():
