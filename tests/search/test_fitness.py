@@ -8,6 +8,7 @@ from keras_arl.search.generation import DROPPED
 from keras_arl.search.generation import Generation
 from keras_arl.search.job import Result
 from keras_arl.search.schedule import Schedule
+from tests.search.toy import QUICK_WORKERS
 from tests.search.toy import outcome
 from tests.search.toy import toy
 
@@ -117,7 +118,7 @@ def test_what_is_dropped_is_behind_what_was_not_and_in_order():
 
 
 def test_a_race_by_regret_saves_trainings_and_goes_on_where_it_stopped(
-    tmp_path,
+    tmp_path, monkeypatch
 ):
     settings = {
         **SETTINGS, "popsize": 6, "tasks_per_generation": 6, "racing": True,
@@ -140,6 +141,8 @@ def test_a_race_by_regret_saves_trainings_and_goes_on_where_it_stopped(
         rest.search(verbose=0)
         assert outcome(rest) == outcome(whole)
         assert rest.results() == whole.results()
+    for name, value in QUICK_WORKERS.items():
+        monkeypatch.setenv(name, value)
     several = toy(tmp_path / "several", **settings)
     several.search(verbose=0, executor=2)
     assert outcome(several) == outcome(whole)
