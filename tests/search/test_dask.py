@@ -101,7 +101,7 @@ def cluster(tmp_path_factory):
 @pytest.fixture
 def client(cluster):
     with cluster.client() as client:
-        client.wait_for_workers(2, timeout=60)
+        client.wait_for_workers(2, timeout=120)
         yield client
 
 
@@ -153,7 +153,7 @@ def test_a_trial_that_ends_its_worker_once_costs_nothing(
 ):
     once = tmp_path / "once"
     trainer = HostileTrainer(poison, deed, str(once), noise=0.3)
-    limit = None if deed == "kill" else 0.5
+    limit = None if deed == "kill" else 1.0
     tuner = toy(tmp_path, trainer, trial_timeout=limit, **SETTINGS)
     tuner.search(verbose=0, executor=client)
     assert once.exists()
@@ -164,12 +164,12 @@ def test_a_trial_that_ends_its_worker_once_costs_nothing(
 def test_a_trial_that_kills_or_hangs_again_and_again_fails_alone(
     tmp_path, client, poison, deed
 ):
-    limit = None if deed == "kill" else 0.5
+    limit = None if deed == "kill" else 1.0
     trainer = HostileTrainer(poison, deed, noise=0.3)
     tuner = toy(tmp_path, trainer, trial_timeout=limit, **SETTINGS)
     tuner.search(verbose=0, executor=client)
     failed = [row for row in tuner.results() if row["status"] == "FAILED"]
-    reason = "trial_timeout=0.5 s" if deed == "hang" else "lost 3 times"
+    reason = "trial_timeout=1 s" if deed == "hang" else "lost 3 times"
     assert [reason in row["message"] for row in failed] == [True]
 
 
@@ -215,7 +215,7 @@ def test_a_scheduler_that_is_killed_and_the_search_started_again(
     with contextlib.ExitStack() as stack:
         doomed = Cluster(tmp_path, stack).start(1, ALONE)
         doomed_client = doomed.client()
-        doomed_client.wait_for_workers(1, timeout=60)
+        doomed_client.wait_for_workers(1, timeout=120)
 
         def run():
             tuner = toy(tmp_path / "search", noise=0.3, **slow)
@@ -313,7 +313,7 @@ def test_a_search_over_tls(tmp_path, alone):
         cluster.start(1, ALONE)
         client = stack.enter_context(cluster.client(security=security))
         assert client.scheduler.address.startswith("tls://")
-        client.wait_for_workers(1, timeout=60)
+        client.wait_for_workers(1, timeout=120)
         tuner = toy(tmp_path / "search", noise=0.3, **SETTINGS)
         tuner.search(verbose=0, executor=client)
         # Who has no certificate is not let in.
@@ -382,7 +382,7 @@ def test_machines_of_different_addresses(tmp_path, alone):
         client = stack.enter_context(
             distributed.Client("tcp://10.83.0.2:8786", timeout=60)
         )
-        client.wait_for_workers(2, timeout=60)
+        client.wait_for_workers(2, timeout=120)
         tuner = toy(tmp_path / "search", noise=0.3, **SETTINGS)
         tuner.search(verbose=0, executor=client)
         workers = list(client.nthreads())

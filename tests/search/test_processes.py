@@ -124,7 +124,7 @@ def test_a_trial_that_ends_its_worker_once_costs_nothing(
 ):
     once = tmp_path / "once"
     trainer = HostileTrainer(poison, deed, str(once), noise=0.3)
-    limit = None if deed == "kill" else 0.5
+    limit = None if deed == "kill" else 1.0
     tuner = toy(tmp_path, trainer, trial_timeout=limit, **SETTINGS)
     tuner.search(verbose=0, executor=2)
     assert once.exists()
@@ -136,12 +136,12 @@ def test_a_trial_that_kills_or_hangs_again_and_again_fails_alone(
     tmp_path, poison, deed
 ):
     trainer = HostileTrainer(poison, deed, noise=0.3)
-    limit = None if deed == "kill" else 0.5
+    limit = None if deed == "kill" else 1.0
     tuner = toy(tmp_path, trainer, trial_timeout=limit, **SETTINGS)
     tuner.search(verbose=0, executor=1)
     assert tuner.oracle.finished
     failed = [row for row in tuner.results() if row["status"] == "FAILED"]
-    reason = "trial_timeout=0.5 s" if deed == "hang" else "lost 3 times"
+    reason = "trial_timeout=1 s" if deed == "hang" else "lost 3 times"
     assert [reason in row["message"] for row in failed] == [True]
     assert psutil.wait_procs(workers_of(os.getpid()), timeout=10)[1] == []
 
