@@ -149,8 +149,10 @@ def test_a_worker_unpickles_the_settings_without_an_import():
 
 @pytest.mark.parametrize("deed", ["kill", "hang in C"])
 def test_a_trial_that_ends_its_worker_once_costs_nothing(
-    tmp_path, client, alone, poison, deed
+    tmp_path, monkeypatch, client, alone, poison, deed
 ):
+    # So that it is the trial's own limit that ends it.
+    monkeypatch.setattr(dispatch, "_GRACE_SECONDS", 1000.0)
     once = tmp_path / "once"
     trainer = HostileTrainer(poison, deed, str(once), noise=0.3)
     limit = None if deed == "kill" else 1.0

@@ -120,8 +120,10 @@ def test_real_trainings_score_the_same_in_a_process(tmp_path):
 
 @pytest.mark.parametrize("deed", ["kill", "hang in C"])
 def test_a_trial_that_ends_its_worker_once_costs_nothing(
-    tmp_path, alone, poison, deed
+    tmp_path, monkeypatch, alone, poison, deed
 ):
+    # So that it is the trial's own limit that ends it.
+    monkeypatch.setattr(dispatch, "_GRACE_SECONDS", 1000.0)
     once = tmp_path / "once"
     trainer = HostileTrainer(poison, deed, str(once), noise=0.3)
     limit = None if deed == "kill" else 1.0

@@ -130,7 +130,7 @@ def test_a_training_that_is_interrupted_leaves_the_others_as_they_are(
     good = tuple(space.starting_point("linear"))
     other = tuple(0.5 * number for number in good)
 
-    def scores(candidates, pauses):
+    def results(candidates, pauses):
         monkeypatch.setattr(Pausing, "pauses", pauses)
         monkeypatch.setattr(Pausing, "calls", 0)
         limit = 8.0 if pauses else 60.0
@@ -140,10 +140,11 @@ def test_a_training_that_is_interrupted_leaves_the_others_as_they_are(
         found = {
             k: v for some in evaluator.results(job) for k, v in some.items()
         }
-        return [found[k].score for k in positions]
+        return [found[k] for k in positions]
 
-    (whole,) = scores((good,), ())
+    (whole,) = results((good,), ())
     # The last call but one traces the step of a training.
-    part = scores((other, good), (Pausing.calls - 1,))
-    assert whole is not None
-    assert part == [None, whole]
+    late, part = results((other, good), (Pausing.calls - 1,))
+    assert "longer than trial_timeout=8 s" in late.message
+    assert part == whole
+    assert part.score is not None
