@@ -1,7 +1,6 @@
 """Trainers that do to their worker what trainings do at their worst."""
 
-import collections
-import itertools
+import ctypes
 import os
 import pathlib
 import signal
@@ -46,9 +45,11 @@ class HostileTrainer(ToyTrainer):
             while True:
                 time.sleep(0.01)
         else:
-            # A loop of C that looks at no signal and keeps the interpreter's
-            # lock, so that no thread can do anything.
-            collections.deque(itertools.repeat(None), maxlen=0)
+            # A deadlock of C, which ends at no signal. It keeps the
+            # interpreter's lock, so that no thread can do anything.
+            c, mutex = ctypes.PyDLL(None), ctypes.create_string_buffer(64)
+            while True:
+                c.pthread_mutex_lock(mutex)
 
 
 class LeakingTrainer(ToyTrainer):

@@ -11,6 +11,7 @@ import threading
 
 import pytest
 
+from keras_arl.search import dispatch
 from tests import processes
 from tests.search.hostile import HostileTrainer
 from tests.search.toy import QUICK_WORKERS
@@ -26,6 +27,8 @@ SETTINGS = {
     "generations": 2, "popsize": 6, "tasks_per_generation": 2,
     "selection_tasks": 2,
 }  # fmt: skip
+# For workers that are not to be started again: half the processes.
+ALONE = "--no-nanny"
 LOOPBACK = ["--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0"]
 
 
@@ -66,22 +69,22 @@ class Cluster:
             )
         )  # fmt: skip
 
-    def start(self, num_workers=2, port=0):
+    def start(self, num_workers=2, *options):
         self.scheduler = self._start(
-            "dask", "scheduler", *LOOPBACK, "--port", str(port),
+            "dask", "scheduler", *LOOPBACK, "--port", "0",
             "--scheduler-file", str(self.file),
         )  # fmt: skip
         processes.wait_for(self.file.exists, 60)
         for _ in range(num_workers):
-            self.add_worker()
+            self.add_worker(*options)
         return self
 
-    def add_worker(self):
+    def add_worker(self, *options):
         self.workers.append(
             self._start(
                 "dask", "worker", "--scheduler-file", str(self.file),
                 *LOOPBACK, "--nthreads", "1", "--nworkers", "1",
-                "--death-timeout", "30",
+                "--death-timeout", "30", *options,
             )
         )  # fmt: skip
 
@@ -98,7 +101,7 @@ def cluster(tmp_path_factory):
 @pytest.fixture
 def client(cluster):
     with cluster.client() as client:
-        client.wait_for_workers(2, timeout=60)
+        client.wait_for_workers(2, timeout=120)
         yield client
 
 
@@ -140,30 +143,35 @@ def test_a_worker_unpickles_the_settings_without_an_import():
         [sys.executable, "-c", code],
         input=distributed.protocol.pickle.dumps(plugin),
         check=True,
+        env=os.environ | QUICK_WORKERS,
     )
 
 
-def test_a_worker_that_is_killed_in_a_trial_costs_nothing(
-    tmp_path, client, alone, poison
+@pytest.mark.parametrize("deed", ["kill", "hang in C"])
+def test_a_trial_that_ends_its_worker_once_costs_nothing(
+    tmp_path, monkeypatch, client, alone, poison, deed
 ):
+    # So that it is the trial's own limit that ends it.
+    monkeypatch.setattr(dispatch, "_GRACE_SECONDS", 1000.0)
     once = tmp_path / "once"
-    trainer = HostileTrainer(poison, "kill", str(once), noise=0.3)
-    tuner = toy(tmp_path, trainer, **SETTINGS)
+    trainer = HostileTrainer(poison, deed, str(once), noise=0.3)
+    limit = None if deed == "kill" else 1.0
+    tuner = toy(tmp_path, trainer, trial_timeout=limit, **SETTINGS)
     tuner.search(verbose=0, executor=client)
     assert once.exists()
     assert outcome(tuner) == outcome(alone)
 
 
-@pytest.mark.parametrize("deed", ["kill", "hang", "hang in C"])
-def test_a_trial_that_ends_its_worker_fails_alone(
+@pytest.mark.parametrize("deed", ["kill", "hang"])
+def test_a_trial_that_kills_or_hangs_again_and_again_fails_alone(
     tmp_path, client, poison, deed
 ):
-    limit = None if deed == "kill" else 0.5
+    limit = None if deed == "kill" else 1.0
     trainer = HostileTrainer(poison, deed, noise=0.3)
     tuner = toy(tmp_path, trainer, trial_timeout=limit, **SETTINGS)
     tuner.search(verbose=0, executor=client)
     failed = [row for row in tuner.results() if row["status"] == "FAILED"]
-    reason = "trial_timeout=0.5 s" if deed == "hang" else "lost 3 times"
+    reason = "trial_timeout=1 s" if deed == "hang" else "lost 3 times"
     assert [reason in row["message"] for row in failed] == [True]
 
 
@@ -181,47 +189,40 @@ def test_a_worker_that_is_killed_while_it_is_set_up_costs_nothing(
     assert outcome(tuner) == outcome(alone)
 
 
-def test_workers_that_come_late_and_the_silence_before(
+def test_without_workers_a_search_ends_or_goes_on_with_those_that_come(
     tmp_path, monkeypatch, capsys, alone
 ):
-    monkeypatch.setattr("keras_arl.search.dispatch._TELL_SECONDS", 0.5)
     with contextlib.ExitStack() as stack:
         cluster = Cluster(tmp_path, stack).start(num_workers=0)
         client = stack.enter_context(cluster.client())
-        late = threading.Timer(3.0, cluster.add_worker)
-        late.start()
         tuner = toy(tmp_path / "search", noise=0.3, **SETTINGS)
+        with monkeypatch.context() as patch:
+            patch.setattr(dispatch, "_LONGEST_WITHOUT_WORKERS", 1.0)
+            with pytest.raises(RuntimeError, match="No worker came for"):
+                tuner.search(verbose=0, executor=client)
+        monkeypatch.setattr(dispatch, "_TELL_SECONDS", 0.5)
+        late = threading.Timer(3.0, cluster.add_worker, [ALONE])
+        late.start()
         tuner.search(executor=client)
+        late.join()
     assert outcome(tuner) == outcome(alone)
     assert "There has been no worker for" in capsys.readouterr().out
 
 
-def test_a_search_without_workers_ends(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        "keras_arl.search.dispatch._LONGEST_WITHOUT_WORKERS", 1.0
-    )
-    with contextlib.ExitStack() as stack:
-        cluster = Cluster(tmp_path, stack).start(num_workers=0)
-        client = stack.enter_context(cluster.client())
-        tuner = toy(tmp_path / "search", **SETTINGS)
-        with pytest.raises(RuntimeError, match="No worker came for"):
-            tuner.search(verbose=0, executor=client)
-
-
 def test_a_scheduler_that_is_killed_and_the_search_started_again(
-    tmp_path, alone
+    tmp_path, client, alone
 ):
     slow = {**SETTINGS, "duration": 0.1}
     errors = []
     with contextlib.ExitStack() as stack:
-        cluster = Cluster(tmp_path, stack).start()
-        client = cluster.client()
-        client.wait_for_workers(2, timeout=60)
+        doomed = Cluster(tmp_path, stack).start(1, ALONE)
+        doomed_client = doomed.client()
+        doomed_client.wait_for_workers(1, timeout=120)
 
         def run():
             tuner = toy(tmp_path / "search", noise=0.3, **slow)
             try:
-                tuner.search(verbose=0, executor=client)
+                tuner.search(verbose=0, executor=doomed_client)
             except (ConnectionError, OSError, RuntimeError) as error:
                 errors.append(error)
 
@@ -230,20 +231,14 @@ def test_a_scheduler_that_is_killed_and_the_search_started_again(
         results = tmp_path / "search" / "loss_search" / "results.jsonl"
         processes.wait_for(results.exists, 60)
         processes.wait_for_lines(results, 4, 60)
-        cluster.scheduler.send_signal(signal.SIGKILL)
+        doomed.scheduler.send_signal(signal.SIGKILL)
         thread.join(90)
         assert not thread.is_alive()
-        client.close(timeout=1)
+        doomed_client.close(timeout=1)
     assert len(errors) == 1
-    with contextlib.ExitStack() as stack:
-        directory = tmp_path / "again"
-        directory.mkdir()
-        cluster = Cluster(directory, stack).start()
-        client = stack.enter_context(cluster.client())
-        client.wait_for_workers(2, timeout=60)
-        tuner = toy(tmp_path / "search", noise=0.3, **SETTINGS)
-        assert tuner.results()
-        tuner.search(verbose=0, executor=client)
+    tuner = toy(tmp_path / "search", noise=0.3, **SETTINGS)
+    assert tuner.results()
+    tuner.search(verbose=0, executor=client)
     assert outcome(tuner) == outcome(alone)
 
 
@@ -317,10 +312,10 @@ def test_a_search_over_tls(tmp_path, alone):
     )
     with contextlib.ExitStack() as stack:
         cluster = Cluster(tmp_path, stack, ["--protocol", "tls", *files])
-        cluster.start()
+        cluster.start(1, ALONE)
         client = stack.enter_context(cluster.client(security=security))
         assert client.scheduler.address.startswith("tls://")
-        client.wait_for_workers(2, timeout=60)
+        client.wait_for_workers(1, timeout=120)
         tuner = toy(tmp_path / "search", noise=0.3, **SETTINGS)
         tuner.search(verbose=0, executor=client)
         # Who has no certificate is not let in.
@@ -382,14 +377,14 @@ def test_machines_of_different_addresses(tmp_path, alone):
         for number, name in enumerate(names[1:], start=3):
             cluster._start(
                 "dask", "worker", "tcp://10.83.0.2:8786",
-                "--host", f"10.83.0.{number}", "--nthreads", "1",
+                "--host", f"10.83.0.{number}", "--nthreads", "1", ALONE,
                 "--dashboard-address", "127.0.0.1:0",
                 prefix=["ip", "netns", "exec", name],
             )  # fmt: skip
         client = stack.enter_context(
             distributed.Client("tcp://10.83.0.2:8786", timeout=60)
         )
-        client.wait_for_workers(2, timeout=60)
+        client.wait_for_workers(2, timeout=120)
         tuner = toy(tmp_path / "search", noise=0.3, **SETTINGS)
         tuner.search(verbose=0, executor=client)
         workers = list(client.nthreads())

@@ -8,6 +8,7 @@ from keras_arl.search.generation import DROPPED
 from keras_arl.search.generation import Generation
 from keras_arl.search.job import Result
 from keras_arl.search.schedule import Schedule
+from tests.search.toy import QUICK_WORKERS
 from tests.search.toy import outcome
 from tests.search.toy import toy
 
@@ -60,10 +61,13 @@ def test_cross_entropy_is_a_rival_once():
 
 
 def test_a_search_by_regret_goes_on_where_it_stopped(tmp_path):
-    settings = {**SETTINGS, "fitness": "regret", "panel": ("sce", "gce")}
+    settings = {
+        **SETTINGS, "generations": 1, "fitness": "regret",
+        "panel": ("sce", "gce"),
+    }  # fmt: skip
     whole = toy(tmp_path / "whole", **settings)
     whole.search(verbose=0)
-    part = toy(tmp_path / "part", stop_after=30, **settings)
+    part = toy(tmp_path / "part", stop_after=10, **settings)
     with pytest.raises(KeyboardInterrupt):
         part.search(verbose=0)
     rest = toy(tmp_path / "part", **settings)
@@ -117,29 +121,30 @@ def test_what_is_dropped_is_behind_what_was_not_and_in_order():
 
 
 def test_a_race_by_regret_saves_trainings_and_goes_on_where_it_stopped(
-    tmp_path,
+    tmp_path, monkeypatch
 ):
     settings = {
-        **SETTINGS, "popsize": 6, "tasks_per_generation": 6, "racing": True,
-        "fitness": "regret", "panel": ("sce",),
+        **SETTINGS, "generations": 2, "popsize": 6, "tasks_per_generation": 6,
+        "racing": True, "fitness": "regret", "panel": ("sce",),
     }  # fmt: skip
     whole = toy(tmp_path / "whole", **settings)
     whole.search(verbose=0)
     rows = [row for row in whole.results() if row["phase"] == "search"]
     left_out = [row for row in rows if row["status"] == "STOPPED"]
-    assert len(rows) == 3 * 6 * 6
-    assert len(left_out) == 3 * 3 * 4
+    assert len(rows) == 2 * 6 * 6
+    assert len(left_out) == 2 * 3 * 4
     assert len(whole.trainer.ran) == len(whole.results()) - len(left_out)
     # In the middle of a third, after one, and among the others.
-    for stop_after in (7, 12, 15):
-        directory = tmp_path / str(stop_after)
-        part = toy(directory, stop_after=stop_after, **settings)
+    for stop_after in (7, 5, 3):
+        part = toy(tmp_path / "part", stop_after=stop_after, **settings)
         with pytest.raises(KeyboardInterrupt):
             part.search(verbose=0)
-        rest = toy(directory, **settings)
-        rest.search(verbose=0)
-        assert outcome(rest) == outcome(whole)
-        assert rest.results() == whole.results()
+    rest = toy(tmp_path / "part", **settings)
+    rest.search(verbose=0)
+    assert outcome(rest) == outcome(whole)
+    assert rest.results() == whole.results()
+    for name, value in QUICK_WORKERS.items():
+        monkeypatch.setenv(name, value)
     several = toy(tmp_path / "several", **settings)
     several.search(verbose=0, executor=2)
     assert outcome(several) == outcome(whole)

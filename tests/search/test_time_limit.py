@@ -7,10 +7,11 @@ import time
 import keras
 import pytest
 
-from keras_arl.search import CMAESOracle
-from keras_arl.search import LossTuner
 from keras_arl.search import TaylorSpace
 from keras_arl.search import time_limit
+from keras_arl.search.evaluate import Evaluator
+from keras_arl.search.job import Job
+from keras_arl.training.trainer import Trainer
 from tests.search.test_tuner import points
 from tests.search.toy import ToyTrainer
 from tests.search.toy import toy
@@ -90,12 +91,12 @@ def test_trials_that_take_too_long_fail_and_the_search_goes_on(tmp_path):
             if len(self.ran) == 3:
                 time.sleep(30)
 
-    tuner = toy(tmp_path, Slow(), generations=2, popsize=4, trial_timeout=0.3)
+    tuner = toy(tmp_path, Slow(), generations=2, popsize=4, trial_timeout=3.0)
     tuner.search(verbose=0)
     (failed,) = (row for row in tuner.results() if row["status"] == "FAILED")
     assert failed["message"].startswith("Traceback")
     assert "time.sleep(30)" in failed["message"]
-    assert "longer than trial_timeout=0.3 s" in failed["message"]
+    assert "longer than trial_timeout=3 s" in failed["message"]
     assert None in tuner.oracle.history()[0]["fitness"]
 
 
@@ -114,7 +115,7 @@ class Pausing(keras.layers.Layer):
 
 
 def test_a_training_that_is_interrupted_leaves_the_others_as_they_are(
-    tmp_path, monkeypatch
+    monkeypatch,
 ):
     def build_model():
         return keras.Sequential(
@@ -125,23 +126,25 @@ def test_a_training_that_is_interrupted_leaves_the_others_as_they_are(
         # Traced anew for each training.
         return dataclasses.replace(points(seed, build_model), architecture=None)
 
-    def scores(directory, pauses):
+    space = TaylorSpace(2)
+    good = tuple(space.starting_point("linear"))
+    other = tuple(0.5 * number for number in good)
+
+    def results(candidates, pauses):
         monkeypatch.setattr(Pausing, "pauses", pauses)
         monkeypatch.setattr(Pausing, "calls", 0)
-        oracle = CMAESOracle(
-            space=TaylorSpace(2), generations=1, popsize=4,
-            tasks_per_generation=1, selection_tasks=1, finalists=1, seed=3,
-            trial_timeout=60.0 if not pauses else 8.0,
-        )  # fmt: skip
-        tuner = LossTuner(
-            oracle, tasks=task, directory=directory, baseline=False
-        )
-        tuner.search(verbose=0)
-        return [row["score"] for row in tuner.results()]
+        limit = 8.0 if pauses else 60.0
+        evaluator = Evaluator(task, space, Trainer(), 1, limit)
+        positions = tuple(range(len(candidates)))
+        job = Job((0,) * len(candidates), candidates, positions)
+        found = {
+            k: v for some in evaluator.results(job) for k, v in some.items()
+        }
+        return [found[k] for k in positions]
 
-    whole = scores(tmp_path / "whole", ())
-    calls = Pausing.calls
-    part = scores(tmp_path / "part", (calls // 2,))
-    assert part[:4].count(None) == 1
-    for mine, other in zip(part[:4], whole[:4], strict=True):
-        assert mine in (None, other)
+    (whole,) = results((good,), ())
+    # The last call but one traces the step of a training.
+    late, part = results((other, good), (Pausing.calls - 1,))
+    assert "longer than trial_timeout=8 s" in late.message
+    assert part == whole
+    assert part.score is not None
