@@ -39,8 +39,9 @@ def test_a_polynomial_without_the_label_teaches_nothing():
     assert not is_trainable(TaylorLoss([1.0], order=1), 10)
 
 
-@pytest.mark.parametrize("from_logits", [False, True])
-@pytest.mark.parametrize("num_classes", [2, 10, 100])
+@pytest.mark.parametrize(
+    ("num_classes", "from_logits"), [(2, True), (100, False)]
+)
 def test_published_losses_can_teach(num_classes, from_logits):
     for name in losses.names():
         # One leaves out what has no more than the probability of a guess, two
@@ -77,10 +78,8 @@ def test_what_cannot_teach():
 @pytest.mark.parametrize(
     ("name", "num_classes"),
     [
-        *itertools.product(
-            ["mae", "rce", "nce", "nfl", "nce+mae", "nfl+rce"], [2, 10]
-        ),
-        ("nce+mae", 100),
+        *itertools.product(["mae", "rce", "nce", "nfl", "nfl+rce"], [10]),
+        *itertools.product(["nce+mae"], [2, 100]),
     ],
 )
 def test_symmetric_losses_have_no_gap(name, num_classes):
@@ -113,23 +112,27 @@ def test_symmetry_gap_of_a_constant():
     assert symmetry_gap(lambda y, p: 0.0 * p[:, 0] + 3.0, 4) == 0.0
 
 
-@pytest.mark.parametrize("num_classes", [2, 3])
-@pytest.mark.parametrize(("a", "q"), [(0.2, 0.2), (6, 0.6), (1, 1), (0.2, 3)])
+@pytest.mark.parametrize(
+    ("a", "q", "num_classes"),
+    [(0.2, 0.2, 3), (6, 0.6, 2), (1, 1, 3), (0.2, 3, 2)],
+)
 def test_published_conditions_of_agce(a, q, num_classes):
     ratio = asymmetry_ratio(losses.AGCE(a, q), num_classes)
     expected = 1.0 if q >= 1 else (a / (a + 1)) ** (1 - q)
     assert ratio == pytest.approx(expected, rel=5e-3)
 
 
-@pytest.mark.parametrize("num_classes", [2, 3])
-@pytest.mark.parametrize(("a", "q"), [(1.5, 0.1), (3, 1), (1.5, 1.5), (6, 3)])
+@pytest.mark.parametrize(
+    ("a", "q", "num_classes"),
+    [(1.5, 0.1, 2), (3, 1, 3), (1.5, 1.5, 2), (6, 3, 3)],
+)
 def test_published_conditions_of_aul(a, q, num_classes):
     ratio = asymmetry_ratio(losses.AUL(a, q), num_classes)
     expected = 1.0 if q <= 1 else ((a - 1) / a) ** (q - 1)
     assert ratio == pytest.approx(expected, rel=5e-3)
 
 
-@pytest.mark.parametrize("a", [0.5, 2.5, 5.0])
+@pytest.mark.parametrize("a", [0.5, 5.0])
 def test_published_condition_of_ael(a):
     ratio = asymmetry_ratio(losses.AEL(a), 10)
     assert ratio == pytest.approx(np.exp(-1 / a), rel=5e-3)
@@ -146,19 +149,13 @@ def test_asymmetry_ratio_of_symmetric_and_unbounded_losses():
 def test_asymmetry_ratio_does_not_depend_on_the_scale():
     ce = losses.CrossEntropy()
     expected = asymmetry_ratio(ce, 3)
-    for scale in (1e-8, 1e6):
-        ratio = asymmetry_ratio(
-            lambda y, p, scale=scale: scale * ce.call(y, p), 3
-        )
-        assert ratio == pytest.approx(expected, rel=1e-3)
-    for a in (1e3, 1e6):
-        assert asymmetry_ratio(losses.AEL(a), 3) == pytest.approx(
-            np.exp(-1 / a), abs=1e-5
-        )
+    ratio = asymmetry_ratio(lambda y, p: 1e-8 * ce.call(y, p), 3)
+    assert ratio == pytest.approx(expected, rel=1e-3)
+    # Nearly a straight line, of which a difference is nearly nothing.
+    assert asymmetry_ratio(losses.AEL(1e6), 3) == pytest.approx(1, abs=1e-5)
 
 
-@pytest.mark.parametrize("from_logits", [False, True])
-@pytest.mark.parametrize("q", [0.5, 0.9])
+@pytest.mark.parametrize(("q", "from_logits"), [(0.5, False), (0.9, True)])
 def test_asymmetry_ratio_of_gce_is_that_of_a_thousandth(q, from_logits):
     # At v = 0.001 and u = 1 - v, where its infimum is. The quadrature is worst
     # at the unbounded slope at 0. To logits no bound applies.
@@ -171,10 +168,9 @@ def test_asymmetry_ratio_of_gce_is_that_of_a_thousandth(q, from_logits):
 @pytest.mark.skipif(
     keras.config.backend() == "jax", reason="float64 by a global switch"
 )
-@pytest.mark.parametrize("name", ["arl", "ce+sr"])
-def test_losses_of_float64(name):
-    loss = losses.get(name, dtype="float64")
-    same = losses.get(name)
+def test_a_loss_of_float64():
+    loss = losses.get("ce+sr", dtype="float64")
+    same = losses.get("ce+sr")
     assert symmetry_gap(loss, 3) == pytest.approx(
         symmetry_gap(same, 3), abs=1e-5
     )
@@ -182,7 +178,7 @@ def test_losses_of_float64(name):
         asymmetry_ratio(same, 3), rel=1e-3
     )
     assert is_trainable(loss, 3)
-    analysis.plot_losses({name: loss})
+    analysis.plot_losses({"of float64": loss})
 
 
 @pytest.mark.parametrize("function", [symmetry_gap, asymmetry_ratio])

@@ -1,6 +1,7 @@
 """A task of one's own, small enough for real trainings in every test."""
 
 import dataclasses
+import threading
 
 import keras
 import numpy as np
@@ -62,6 +63,15 @@ class CountingTrainer:
         return [0.25, 0.75, 0.5]
 
 
-def compare(path):
-    """The comparison of the tests; a process of its own can run it."""
-    return evaluation.compare(METHODS, CONFIGS, path=path, verbose=0)
+class StuckTrainer(CountingTrainer):
+    """Never comes to an end with the third."""
+
+    def accuracies(self, task, loss):
+        if len(self.asked) == 2:
+            threading.Event().wait()
+        return super().accuracies(task, loss)
+
+
+def compare_until_stuck(path):
+    """A comparison that a process of its own can run, to be killed."""
+    evaluation.compare(METHODS, CONFIGS, StuckTrainer(), path=path, verbose=0)

@@ -68,7 +68,11 @@ def test_running_statistics_are_those_of_one_plain_step(rng):
         keras.models.clone_model(plain), warmup_epochs=0, from_logits=True
     )
     learner.model.set_weights(plain.get_weights())
-    plain.compile("sgd", losses.CrossEntropy(from_logits=True))
+    plain.compile(
+        "sgd",
+        losses.CrossEntropy(from_logits=True),
+        run_eagerly=keras.config.backend() == "tensorflow",
+    )
     plain.train_on_batch(x, y)
     learner.compile("sgd")
     learner.fit(x, y, batch_size=8, meta_data=meta, verbose=0)

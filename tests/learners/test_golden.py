@@ -1,4 +1,7 @@
-"""The learners repeat the official programs' values, eager and compiled."""
+"""The learners repeat the official programs' values.
+
+That what TensorFlow compiles does the same is in `test_state.py`.
+"""
 
 import keras
 import numpy as np
@@ -13,22 +16,18 @@ from keras_arl.losses.poly_soft import PolySoft
 from tests.learners import golden
 from tests.learners.golden import GOLDEN
 
+# JAX compiles the whole of a step in less time than its parts.
+UNCOMPILED = {"run_eagerly": keras.config.backend() != "jax"}
 
-def cases(name, compiled):
-    """All cases of a method eager, and one of them compiled."""
+
+def every_case(name):
     values = GOLDEN[name]
-    names = [*values.get("cases", values)]
-    return pytest.mark.parametrize(
-        ("case", "run_eagerly"),
-        [(compiled, False), *((case, True) for case in names)],
-    )
+    return pytest.mark.parametrize("case", [*values.get("cases", values)])
 
 
-def fit_steps(learner, rate, run_eagerly):
+def fit_steps(learner, rate):
     learner.compile(
-        keras.optimizers.SGD(rate),
-        run_eagerly=run_eagerly,
-        metrics=["accuracy"],
+        keras.optimizers.SGD(rate), metrics=["accuracy"], **UNCOMPILED
     )
     learner.fit(
         golden.X,
@@ -40,8 +39,8 @@ def fit_steps(learner, rate, run_eagerly):
     )
 
 
-@cases("l2b", compiled="mlp_bn_plain_sgd_org")
-def test_l2b(case, run_eagerly):
+@every_case("l2b")
+def test_l2b(case):
     values = GOLDEN["l2b"][case]
     config = values["config"]
     learner = learners.L2B(
@@ -54,7 +53,7 @@ def test_l2b(case, run_eagerly):
         pseudo_labels=config["reweight_label"],
         from_logits=True,
     )
-    fit_steps(learner, config["lr"], run_eagerly)
+    fit_steps(learner, config["lr"])
     golden.assert_weights(learner.model, values["steps"][1]["params_after"])
 
 
@@ -86,8 +85,8 @@ ADAPTIVE = {
 }
 
 
-@cases("adaptive_loss", compiled="mlp_polysoft")
-def test_adaptive_loss(case, run_eagerly):
+@every_case("adaptive_loss")
+def test_adaptive_loss(case):
     values = GOLDEN["adaptive_loss"][case]
     kind = case.split("_", 1)[1]
     learner = learners.AdaptiveLoss(
@@ -95,7 +94,7 @@ def test_adaptive_loss(case, run_eagerly):
         loss=ADAPTIVE[kind](*values["hyper_before"]),
         meta_learning_rate=values["beta"],
     )
-    fit_steps(learner, values["alpha"], run_eagerly)
+    fit_steps(learner, values["alpha"])
     after = values["steps"][1]
     golden.close(list(learner.hyperparameters.values()), after["hyper_after"])
     golden.assert_weights(learner.model, after["params_after"])
@@ -105,8 +104,7 @@ def test_adaptive_loss(case, run_eagerly):
     golden.close(numbers, after["hyper_after"])
 
 
-@pytest.mark.parametrize("run_eagerly", [True, False])
-def test_meta_weight_net(run_eagerly):
+def test_meta_weight_net():
     values = GOLDEN["meta_weight_net"]
     learner = learners.MetaWeightNet(
         golden.network("linear", values["before"]),
@@ -120,7 +118,7 @@ def test_meta_weight_net(run_eagerly):
         learner.net, values["vnet_before"].values(), strict=True
     ):
         variable.assign(np.transpose(value))
-    fit_steps(learner, values["alpha"], run_eagerly)
+    fit_steps(learner, values["alpha"])
     after = values["steps"][1]
     golden.assert_weights(learner.model, after["params_after"])
     for variable, value in zip(
@@ -140,13 +138,13 @@ def fed_step(learner, logits, epoch):
     return history.history["loss"][0], gradient
 
 
-def feed(learner, values, run_eagerly):
+def feed(learner, values):
     learner.dataset = golden.Fed(values["labels"], values["index"])
-    learner.compile(keras.optimizers.SGD(1.0), run_eagerly=run_eagerly)
+    learner.compile(keras.optimizers.SGD(1.0), **UNCOMPILED)
 
 
-@cases("elr", compiled="beta0.9_lambda7")
-def test_elr(case, run_eagerly):
+@every_case("elr")
+def test_elr(case):
     values = GOLDEN["elr"]
     beta, weight = (float(x.strip("abdelmt")) for x in case.split("_"))
     learner = learners.ELR(
@@ -156,7 +154,7 @@ def test_elr(case, run_eagerly):
         num_examples=8,
         from_logits=True,
     )
-    feed(learner, values, run_eagerly)
+    feed(learner, values)
     for epoch, step in enumerate(values["cases"][case]):
         loss, gradient = fed_step(learner, step["logits"], epoch)
         golden.close(loss, step["loss"])
@@ -164,8 +162,8 @@ def test_elr(case, run_eagerly):
         golden.close(learner.targets, step["targets_after"])
 
 
-@cases("car_nal", compiled="rnal_delta")
-def test_confidence_branch(case, run_eagerly):
+@every_case("car_nal")
+def test_confidence_branch(case):
     values = GOLDEN["car_nal"]
     config = values["cases"][case]["config"]
     learner = learners.ConfidenceBranch(
@@ -178,7 +176,7 @@ def test_confidence_branch(case, run_eagerly):
         num_examples=8,
         from_logits=True,
     )
-    feed(learner, values, run_eagerly)
+    feed(learner, values)
     branch = learner.get_layer("confidence")
     for step in values["cases"][case]["steps"]:
         confidences = np.array(step["confidence_logits"])
@@ -196,8 +194,8 @@ def test_confidence_branch(case, run_eagerly):
         )
 
 
-@cases("marvel", compiled="patience3_thr0.0_warmup0_perm1_arduous2.0")
-def test_marvel(case, run_eagerly):
+@every_case("marvel")
+def test_marvel(case):
     values = GOLDEN["marvel"]
     labels = values["labels"]
     learner = learners.Marvel(
@@ -206,7 +204,7 @@ def test_marvel(case, run_eagerly):
         from_logits=True,
         **values["cases"][case]["config"],
     )
-    feed(learner, {**values, "index": range(6)}, run_eagerly)
+    feed(learner, {**values, "index": range(6)})
     margins = []
     for epoch, expected in enumerate(values["cases"][case]["epochs"]):
         logits = np.array(values["logits_by_epoch"][epoch])

@@ -17,6 +17,8 @@ CHANGES = rng.normal(size=len(polynomial.change_exponents(ORDER)))
 X = rng.normal(size=(8, 3)).astype("float32")
 Y = rng.integers(4, size=8)
 KERNEL = rng.normal(size=(3, 4))
+# Graphs of TensorFlow cost seconds; not where a test is about something else.
+UNCOMPILED = {"run_eagerly": keras.config.backend() == "tensorflow"}
 
 
 def softmax(x):
@@ -74,7 +76,9 @@ def made(class_aware, from_logits):
 )
 def test_two_epochs_are_the_formula_and_its_gradient(class_aware, from_logits):
     learner = made(class_aware, from_logits)
-    learner.compile(keras.optimizers.SGD(1.0))
+    learner.compile(
+        keras.optimizers.SGD(1.0), **({} if class_aware else UNCOMPILED)
+    )
     logs = learner.fit(
         X, Y, batch_size=8, epochs=2, shuffle=False, verbose=0
     ).history
@@ -107,7 +111,7 @@ def test_with_its_defaults_it_is_elr():
         )
         model.layers[-1].kernel.assign(KERNEL)
         learner = kind(model)
-        learner.compile(keras.optimizers.SGD(0.5))
+        learner.compile(keras.optimizers.SGD(0.5), **UNCOMPILED)
         learner.fit(X, Y, batch_size=4, epochs=3, shuffle=False, verbose=0)
         found.append(keras.ops.convert_to_numpy(model.layers[-1].kernel))
     np.testing.assert_allclose(*found, atol=1e-6)
@@ -147,7 +151,7 @@ def test_a_schedule_and_a_memory_at_once():
         [keras.Input((3,)), keras.layers.Dense(4, "softmax")]
     )
     learner = learners.TaylorMemory(model, loss=moving, weight=0.5)
-    learner.compile("adam")
+    learner.compile("adam", **UNCOMPILED)
     schedule = losses.LossSchedule(moving)
     learner.fit(X, Y, epochs=4, callbacks=[schedule], verbose=0)
     assert moving.progress == 0.875

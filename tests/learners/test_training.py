@@ -58,11 +58,12 @@ def network():
     )
 
 
-# Accuracy in percent at the last epoch, at least; cross-entropy ends at 61.
+# Accuracy in percent at the last epoch, at least; cross-entropy ends at 72
+# after 25 epochs and at 61 after 40.
 CASES = {
     "l2b": (lambda m: learners.L2B(m, 0, from_logits=True), 25, 85),
-    "marvel": (lambda m: learners.Marvel(m, 5, from_logits=True), 40, 85),
-    "elr": (lambda m: learners.ELR(m, from_logits=True), 40, 85),
+    "marvel": (lambda m: learners.Marvel(m, 5, from_logits=True), 25, 85),
+    "elr": (lambda m: learners.ELR(m, from_logits=True), 25, 85),
     "confidence": (
         lambda m: learners.ConfidenceBranch(m, penalty=0.5, from_logits=True),
         40,
@@ -72,7 +73,7 @@ CASES = {
         lambda m: learners.AdaptiveLoss(
             m, meta_every=10, bounds={"q": (0.6, 1.0)}, from_logits=True
         ),
-        40,
+        25,
         80,
     ),
 }
@@ -87,14 +88,13 @@ def test_ends_well(name):
     clip = L2B_OPTIMIZER if name == "l2b" else {}
     learner.compile(
         keras.optimizers.SGD(0.1, momentum=0.9, **clip),
-        metrics=["accuracy"],
         # PyTorch allows one.
         steps_per_execution=1 if keras.config.backend() == "torch" else 20,
     )
     meta = {"meta_data": clean} if learner.needs_meta_data else {}
     learner.fit(*training, batch_size=50, epochs=epochs, verbose=0, **meta)
-    _, accuracy = learner.evaluate(*test, verbose=0)
-    assert 100 * accuracy > least
+    outputs = keras.ops.convert_to_numpy(learner.model(test[0]))
+    assert 100 * np.mean(outputs.argmax(axis=1) == test[1]) > least
     if hasattr(learner, "suspects") and learner.needs_index:
         indices, scores = learner.suspects(int(is_wrong.sum()))
         assert np.all(np.diff(scores) <= 0)
