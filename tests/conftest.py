@@ -23,16 +23,20 @@ import pytest
 MOST_WORKERS = 4
 # Begun last, each would keep one worker while the others have nothing to do.
 LONGEST = (
-    "test_search_oracle.py",
     "test_documents.py",
+    "test_trainer.py",
+    "test_clothing1m.py",
+    "test_search_oracle.py",
+    "test_trainers.py",
+    "test_search_speed.py",
+    "test_docstrings.py",
+    "test_robustness.py",
     "test_dask.py",
     "test_processes.py",
-    "test_clothing1m.py",
-    "test_robustness.py",
-    "test_docstrings.py",
+    "test_tuner.py",
+    "test_state.py",
+    "test_training.py",
     "test_xla.py",
-    "test_trainers.py",
-    "test_trainer.py",
     "test_shared_programs.py",
 )
 

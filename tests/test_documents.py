@@ -68,7 +68,6 @@ def run_blocks(path):
     return printed.getvalue()
 
 
-@pytest.mark.usefixtures("quick_graphs")
 def test_the_blocks_of_the_readme_print_what_it_says(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     # 300 epochs have 11 steps each, which Python need not begin alone.
