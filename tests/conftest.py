@@ -27,6 +27,7 @@ LONGEST = (
     "test_trainer.py",
     "test_clothing1m.py",
     "test_search_oracle.py",
+    "test_programs.py",
     "test_trainers.py",
     "test_search_speed.py",
     "test_docstrings.py",
