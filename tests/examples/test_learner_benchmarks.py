@@ -1,9 +1,11 @@
 import pandas as pd
+import pytest
 
 from tests.examples.running import run_anew
 
 
 def test_learners_are_timed(tmp_path):
+    pytest.importorskip("jax")
     result = run_anew(
         tmp_path,
         "benchmarks/learner_cost.py",

@@ -223,8 +223,8 @@ def test_a_scheduler_that_is_killed_and_the_search_started_again(
             tuner = toy(tmp_path / "search", noise=0.3, **slow)
             try:
                 tuner.search(verbose=0, executor=doomed_client)
-            except (ConnectionError, OSError, RuntimeError) as error:
-                errors.append(error)
+            except ConnectionError as error:
+                errors.append(str(error))
 
         thread = threading.Thread(target=run)
         thread.start()
@@ -235,7 +235,7 @@ def test_a_scheduler_that_is_killed_and_the_search_started_again(
         thread.join(90)
         assert not thread.is_alive()
         doomed_client.close(timeout=1)
-    assert len(errors) == 1
+    assert ["is lost. Start it again" in error for error in errors] == [True]
     tuner = toy(tmp_path / "search", noise=0.3, **SETTINGS)
     assert tuner.results()
     tuner.search(verbose=0, executor=client)
