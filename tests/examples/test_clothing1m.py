@@ -23,15 +23,15 @@ FAKE = (
     "--loss=gce",
     "--directory=out",
 )
-# Runs a program that makes fewer images than it does by itself.
+# Runs a program that makes fewer training images than it does by itself.
 SMALLER = """
 import functools, runpy, sys
 from keras_arl import datasets
 sizes = {
     "noisy_train": 560,
     "clean_train": 14,
-    "clean_validation": 210,
-    "clean_test": 280,
+    "clean_validation": 420,
+    "clean_test": 700,
 }
 datasets.write_fake_clothing1m = functools.partial(
     datasets.write_fake_clothing1m, sizes=sizes
@@ -114,7 +114,7 @@ def test_it_reports_what_it_found(killed_and_continued):
     # Chance is 7%, and 38% of the labels are wrong.
     assert report["test"]["best"] > 0.3
     assert report["test"]["last"] == pytest.approx(
-        report["validation"]["last"], abs=0.15
+        report["validation"]["last"], abs=0.1
     )
     assert (out / "confusion.png").stat().st_size > 10_000
     assert list((out / "tensorboard").rglob("events.out.tfevents*"))
@@ -155,10 +155,10 @@ def test_every_learner_gets_what_it_needs(
         # Graphs of all of them would take a minute.
         learner.compile("sgd", run_eagerly=True)
         meta = {"meta_data": data.meta} if learner.needs_meta_data else {}
-        history = learner.fit(data.train, steps_per_epoch=1, verbose=0, **meta)
+        history = learner.fit(data.train, steps_per_epoch=2, verbose=0, **meta)
         assert np.isfinite(history.history["loss"]).all(), name
         if learner.needs_index:
-            assert np.sum(learner.memory.labels >= 0) == 16, name
+            assert np.sum(learner.memory.labels >= 0) == 2 * 16, name
 
 
 def test_other_settings_are_refused(killed_and_continued, noisy_training):
@@ -217,9 +217,9 @@ def test_networks_give_logits_of_float32(model, parameters, noisy_training):
         network = noisy_training.build_model(model, 32, 3, weights="none")
     finally:
         keras.config.set_dtype_policy(policy)
-    assert network.input.dtype == "uint8"
-    assert network.output.shape == (None, 3)
-    assert network.output.dtype == "float32"
+    output = network(np.zeros((2, 32, 32, 3), "uint8"))
+    assert output.shape == (2, 3)
+    assert keras.backend.standardize_dtype(output.dtype) == "float32"
     assert network.count_params() == parameters + 3 * (features + 1)
 
 

@@ -12,16 +12,15 @@ def test_learners_are_timed(tmp_path):
         "--batch=8",
         "--steps=2",
         "--rounds=2",
-        # It needs clean examples, and has a bar.
-        "--learners=L2B",
+        "--learners=ELR,L2B",
         KERAS_BACKEND="jax",
         # Compiling takes longer than what is compiled.
         XLA_FLAGS="--xla_backend_optimization_level=0",
     )
     assert result.returncode == 0, result.stderr
     table = pd.read_csv(tmp_path / "results" / "learner_cost.csv")
-    assert table["learner"].tolist() == ["plain, again", "L2B"]
-    assert table["bar"].tolist()[1:] == [3.0]
+    assert table["learner"].tolist() == ["plain, again", "ELR", "L2B"]
+    assert table["bar"].tolist()[1:] == [1.15, 3.0]
     assert (table["lower_quartile"] <= table["ratio"]).all()
     assert (table["ratio"] <= table["upper_quartile"]).all()
-    assert "| L2B |" in result.stdout
+    assert "| ELR |" in result.stdout

@@ -16,7 +16,7 @@ def test_losses_are_timed(tmp_path):
         "--classes=3",
         "--batch=8",
         "--rounds=2",
-        "--losses=taylor,forward_correction",
+        "--losses=gce,taylor,forward_correction",
     )
     assert result.returncode == 0, result.stderr
     table = pd.read_csv(tmp_path / "results" / "loss_speed.csv")
@@ -25,6 +25,7 @@ def test_losses_are_timed(tmp_path):
     assert by_title == {
         "loss, 3 classes": [
             *baseline,
+            "gce",
             "taylor",
             "forward_correction",
         ],

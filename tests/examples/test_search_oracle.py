@@ -17,8 +17,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 PROGRAM = EXAMPLES / "search_oracle.py"
-# Of this seed one network of one small layer, and Adam in all tasks: each
-# process compiles least.
+# It draws one small network, and Adam for every task: the least to compile.
 SEED = 1303
 SMALL = (
     "--generations=2", "--popsize=4", "--tasks_per_generation=1", "--runs=1",

@@ -1,6 +1,6 @@
 """The learners repeat the official programs' values.
 
-That what TensorFlow compiles does the same is in `test_state.py`.
+`test_state.py` shows that steps compiled by TensorFlow do the same.
 """
 
 import keras

@@ -27,8 +27,8 @@ SETTINGS = {
     "generations": 2, "popsize": 6, "tasks_per_generation": 2,
     "selection_tasks": 2,
 }  # fmt: skip
-# For workers that are not to be started again: half the processes.
-ALONE = "--no-nanny"
+# A worker has no second process that would start it again.
+NO_NANNY = "--no-nanny"
 LOOPBACK = ["--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0"]
 
 
@@ -101,7 +101,7 @@ def cluster(tmp_path_factory):
 @pytest.fixture
 def client(cluster):
     with cluster.client() as client:
-        client.wait_for_workers(2, timeout=120)
+        client.wait_for_workers(2, timeout=60)
         yield client
 
 
@@ -201,7 +201,7 @@ def test_without_workers_a_search_ends_or_goes_on_with_those_that_come(
             with pytest.raises(RuntimeError, match="No worker came for"):
                 tuner.search(verbose=0, executor=client)
         monkeypatch.setattr(dispatch, "_TELL_SECONDS", 0.5)
-        late = threading.Timer(3.0, cluster.add_worker, [ALONE])
+        late = threading.Timer(3.0, cluster.add_worker, [NO_NANNY])
         late.start()
         tuner.search(executor=client)
         late.join()
@@ -215,9 +215,9 @@ def test_a_scheduler_that_is_killed_and_the_search_started_again(
     slow = {**SETTINGS, "duration": 0.1}
     errors = []
     with contextlib.ExitStack() as stack:
-        doomed = Cluster(tmp_path, stack).start(1, ALONE)
+        doomed = Cluster(tmp_path, stack).start(1, NO_NANNY)
         doomed_client = doomed.client()
-        doomed_client.wait_for_workers(1, timeout=120)
+        doomed_client.wait_for_workers(1, timeout=60)
 
         def run():
             tuner = toy(tmp_path / "search", noise=0.3, **slow)
@@ -312,10 +312,10 @@ def test_a_search_over_tls(tmp_path, alone):
     )
     with contextlib.ExitStack() as stack:
         cluster = Cluster(tmp_path, stack, ["--protocol", "tls", *files])
-        cluster.start(1, ALONE)
+        cluster.start(1, NO_NANNY)
         client = stack.enter_context(cluster.client(security=security))
         assert client.scheduler.address.startswith("tls://")
-        client.wait_for_workers(1, timeout=120)
+        client.wait_for_workers(1, timeout=60)
         tuner = toy(tmp_path / "search", noise=0.3, **SETTINGS)
         tuner.search(verbose=0, executor=client)
         # Who has no certificate is not let in.
@@ -377,14 +377,14 @@ def test_machines_of_different_addresses(tmp_path, alone):
         for number, name in enumerate(names[1:], start=3):
             cluster._start(
                 "dask", "worker", "tcp://10.83.0.2:8786",
-                "--host", f"10.83.0.{number}", "--nthreads", "1", ALONE,
+                "--host", f"10.83.0.{number}", "--nthreads", "1", NO_NANNY,
                 "--dashboard-address", "127.0.0.1:0",
                 prefix=["ip", "netns", "exec", name],
             )  # fmt: skip
         client = stack.enter_context(
             distributed.Client("tcp://10.83.0.2:8786", timeout=60)
         )
-        client.wait_for_workers(2, timeout=120)
+        client.wait_for_workers(2, timeout=60)
         tuner = toy(tmp_path / "search", noise=0.3, **SETTINGS)
         tuner.search(verbose=0, executor=client)
         workers = list(client.nthreads())

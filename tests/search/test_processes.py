@@ -90,7 +90,7 @@ def test_processes_find_what_one_finds_with_as_many_threads(
     ]
 
 
-def test_real_trainings_score_the_same_in_a_process(tmp_path):
+def test_real_trainings_score_the_same_in_processes(tmp_path):
     # One program for all trainings of a process, which takes seconds to make.
     space = TaskSpace(
         architectures=(ArchitectureConfig("mlp", (8,), "relu", False, 0.0),),
@@ -113,7 +113,7 @@ def test_real_trainings_score_the_same_in_a_process(tmp_path):
 
     here, there = tuner("here"), tuner("there")
     here.search(verbose=0)
-    there.search(verbose=0, executor=1)
+    there.search(verbose=0, executor=2)
     assert there.results() == here.results()
     assert outcome(there) == outcome(here)
 

@@ -16,8 +16,8 @@ from keras_arl.tasks import Task
 
 _HERE = pathlib.Path(__file__)
 QUICK_START = str(_HERE.with_name("quick_start"))
-# Workers of toys train nothing: with Keras on NumPy, and without what the
-# directory leaves out, they start in a sixth of the time.
+# Workers of toys train nothing. With Keras on NumPy, and without what the
+# directory leaves out, a worker starts in a sixth of the time.
 QUICK_WORKERS = {
     "KERAS_BACKEND": "numpy",
     "PYTHONPATH": os.pathsep.join([QUICK_START, str(_HERE.parents[2])]),

@@ -1,29 +1,32 @@
-"""Leaves out what workers of toys import and never use.
+"""Leaves out packages that a worker of toys imports and never uses.
 
-Python runs it as it starts, where this directory is in PYTHONPATH, and toys
-are trained within a second: without it a worker imports for four.
+Python runs this file as it starts, if the directory is in PYTHONPATH. A worker
+then takes less than a second to start; with the packages it takes four.
 """
 
 import importlib.machinery
 import sys
 
-# What is not installed, for all that they know.
+# Packages that Keras does without.
 ABSENT = ("pandas", "requests", "sklearn", "tensorflow", "torch")
-# What has to be there, with all that is in it.
-UNUSED = ("h5py", "jax", "keras.src.backend.jax", "matplotlib", "scipy")
+# Packages that must be there to be imported from; Keras on NumPy needs JAX.
+UNUSED = ("h5py", "jax", "matplotlib", "scipy")
 
 
 class Nothing(type):
-    """A class or module, each member of which is another, that do nothing."""
+    """A class that does nothing; so do its members and what it returns."""
 
     def __getattr__(cls, name):
         if name.startswith("__"):
             raise AttributeError(name)
         return Nothing(name, (), {})
 
+    def __call__(cls, *args, **kwargs):
+        return cls
+
 
 class Finder:
-    """Finds `Nothing` where an unused module is asked for."""
+    """Finds `Nothing` in the place of an unused package."""
 
     @classmethod
     def find_spec(cls, name, path=None, target=None):
