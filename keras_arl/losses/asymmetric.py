@@ -214,10 +214,10 @@ class AMSE(ClassificationLoss):
         return self._of(complements, predictions)
 
     def _of(self, complements, predictions):
-        a, p = self.number("a"), predictions.probabilities
+        a, squares = self.number("a"), predictions.sum_of_squares
         rest = 0 if self.from_zero else (a - 1) ** 2
-        powers = ops.sum(ops.square(p), axis=-1)
-        return (2 * a * complements + powers - 1 + rest) / p.shape[-1]
+        size = predictions.logits.shape[-1]
+        return (2 * a * complements + squares - 1 + rest) / size
 
     def get_config(self):
         return {"from_zero": self.from_zero, **super().get_config()}

@@ -17,20 +17,24 @@ class _Normalized(PointwiseLoss):
 
     def index_loss(self, labels, predictions):
         loss = super().index_loss(labels, predictions)
-        return _share(loss, self.pointwise(Summands(predictions)))
+        return self._share(loss, predictions)
 
     def soft_loss(self, targets, predictions):
         loss = super().soft_loss(targets, predictions)
-        return _share(loss, self.pointwise(Summands(predictions)))
+        return self._share(loss, predictions)
 
+    def total(self, predictions):
+        """The sum over all possible labels."""
+        return ops.sum(self.pointwise(Summands(predictions)), axis=-1)
 
-def _share(loss, of_labels):
-    total = ops.sum(of_labels, axis=-1)
-    # 0 where all probabilities are 1, as saturated sigmoids are. The limit is
-    # that of equal ones.
-    is_defined = total > 0
-    share = loss / ops.where(is_defined, total, 1.0)
-    return ops.where(is_defined, share, 1 / of_labels.shape[-1])
+    def _share(self, loss, predictions):
+        total = self.total(predictions)
+        # 0 where all probabilities are 1, as saturated sigmoids are. The limit
+        # is that of equal ones.
+        is_defined = total > 0
+        share = loss / ops.where(is_defined, total, 1.0)
+        size = predictions.logits.shape[-1]
+        return ops.where(is_defined, share, 1 / size)
 
 
 @keras.saving.register_keras_serializable(package="keras_arl")
@@ -65,6 +69,9 @@ class NCE(_Normalized):
 
     def pointwise(self, predictions):
         return -predictions.log_probabilities
+
+    def total(self, predictions):
+        return -predictions.sum_of_logs
 
 
 @keras.saving.register_keras_serializable(package="keras_arl")

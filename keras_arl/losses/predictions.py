@@ -18,11 +18,25 @@ from keras import ops
 _SMALLEST = 1e-30
 
 
-class Probabilities:
-    """Predictions that came as probabilities."""
+class _Predictions:
+    """What all forms share."""
 
     # Which samples are left out, a boolean tensor, for losses of whole batches.
     is_ignored = None
+
+    @property
+    def sum_of_logs(self):
+        """The sum of the logarithms over the classes."""
+        return ops.sum(self.log_probabilities, axis=-1)
+
+    @property
+    def sum_of_squares(self):
+        """The sum of the squares of the probabilities over the classes."""
+        return ops.sum(ops.square(self.probabilities), axis=-1)
+
+
+class Probabilities(_Predictions):
+    """Predictions that came as probabilities."""
 
     def __init__(self, values):
         self.probabilities = values
@@ -58,10 +72,8 @@ class Probabilities:
 _SMALLEST_LOG = -1e30
 
 
-class LogProbabilities:
+class LogProbabilities(_Predictions):
     """Predictions that came as logarithms of probabilities."""
-
-    is_ignored = None
 
     def __init__(self, values):
         self.log_probabilities = values
@@ -85,19 +97,34 @@ class LogProbabilities:
 class Logits(LogProbabilities):
     """Predictions that came as logits."""
 
+    # The labels that were asked for last, and their predictions.
+    _labelled = (None, None)
+
     def __init__(self, values):
         self.logits = values
 
     @functools.cached_property
     def log_probabilities(self):
-        log_p = self.logits - self._largest - ops.log(self._sums)
-        return ops.maximum(log_p, _SMALLEST_LOG)
+        return _bounded(self.logits - self._largest - ops.log(self._sums))
 
     @functools.cached_property
     def probabilities(self):
         # A softmax with one division a sample instead of one a class. XLA
         # would repeat the division wherever the probabilities are used.
         return self._exponentials * (1 / self._sums)
+
+    # The gradients of these two sums do without sums over the classes, which
+    # XLA computes in a loop of their own.
+
+    @property
+    def sum_of_logs(self):
+        shifted = ops.sum(_bounded(self.logits - self._largest), axis=-1)
+        return shifted - self.logits.shape[-1] * ops.log(self._sums[..., 0])
+
+    @property
+    def sum_of_squares(self):
+        squares = ops.sum(ops.square(self._exponentials), axis=-1)
+        return squares / ops.square(self._sums[..., 0])
 
     @functools.cached_property
     def _largest(self):
@@ -112,10 +139,16 @@ class Logits(LogProbabilities):
         return ops.sum(self._exponentials, axis=-1, keepdims=True)
 
     def of_labelled(self, labels):
+        # Once for all parts of a composed loss: each gather is a scatter in the
+        # gradient.
+        if self._labelled[0] is not labels:
+            self._labelled = (labels, self._of_labelled(labels))
+        return self._labelled[1]
+
+    def _of_labelled(self, labels):
         # Only the labelled entry of a log-softmax.
         shifted = take_labelled(self.logits, labels) - self._largest[..., 0]
-        log_p = shifted - ops.log(self._sums[..., 0])
-        return LogProbabilities(ops.maximum(log_p, _SMALLEST_LOG))
+        return LogProbabilities(_bounded(shifted - ops.log(self._sums[..., 0])))
 
 
 class Summands(LogProbabilities):
@@ -126,12 +159,21 @@ class Summands(LogProbabilities):
     """
 
     def __init__(self, predictions):
-        self.log_probabilities = predictions.log_probabilities
-        self.probabilities = predictions.probabilities
+        # The probabilities are computed from these anew: one path of the
+        # gradient instead of two, each with its sum over the classes.
+        super().__init__(predictions.log_probabilities)
+
+    @functools.cached_property
+    def complements(self):
         dtype = keras.backend.standardize_dtype(self.probabilities.dtype)
         # Rounded, a probability may be a little above 1.
         above_1 = 1 + 8 * float(np.finfo(dtype).eps)
-        self.complements = above_1 - self.probabilities
+        return above_1 - self.probabilities
+
+
+def _bounded(log_p):
+    # JAX divides in the gradient of a maximum.
+    return ops.where(log_p < _SMALLEST_LOG, _SMALLEST_LOG, log_p)
 
 
 def take_labelled(values, labels):
@@ -148,6 +190,6 @@ def model_logits(predictions):
     the mean of a network's logits hardly moves from where it starts.
     """
     if isinstance(predictions, Logits):
-        return ops.maximum(predictions.logits, _SMALLEST_LOG)
+        return _bounded(predictions.logits)
     log_p = predictions.log_probabilities
     return log_p - ops.mean(log_p, axis=-1, keepdims=True)

@@ -233,7 +233,7 @@ class TaylorLoss(ClassificationLoss):
         size = predictions.probabilities.shape[-1]
         exponent, weight = polynomial.class_scale(size)
         x = predictions.powers(exponent) - center
-        labelled = take_labelled(x, labels)
+        labelled = predictions.of_labelled(labels).powers(exponent) - center
         zero = self._at(0, other, center)
         others = ops.sum(polynomial.horner(other, x) - zero, axis=-1)
         others = others - (polynomial.horner(other, labelled) - zero)
