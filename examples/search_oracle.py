@@ -98,6 +98,13 @@ _FINALISTS = flags.DEFINE_integer(
     "Generations whose best candidates are selected from.",
     lower_bound=1,
 )
+_RESTARTS = flags.DEFINE_integer(
+    "restarts",
+    0,
+    "How often the search begins again at its start with other draws, each "
+    "time for --generations generations.",
+    lower_bound=0,
+)
 _SEED = flags.DEFINE_integer(
     "seed",
     0,
@@ -211,6 +218,7 @@ def run(command):
         panel=_PANEL.value if _FITNESS.value == "regret" else (),
         racing=_RACING.value,
         finalists=_FINALISTS.value,
+        restarts=_RESTARTS.value,
         generations=_GENERATIONS.value,
         popsize=_POPSIZE.value,
         tasks_per_generation=_TASKS.value,

@@ -69,6 +69,10 @@ class CMAESOracle(TrialOracle):
         sigma0: Initial step size. Defaults to `0.3`.
         finalists: Generations whose best candidates are selected from, beside
             the mean. Defaults to `3`.
+        restarts: How often CMA-ES begins again at `x0`, with other draws and
+            tasks, after `generations` generations or where pycma deems it
+            converged. Each run has its finalists, and all meet in one
+            selection, so that one lucky run counts less. Defaults to `0`.
         selection_tasks: Fresh tasks of the selection. Defaults to `None`:
             three times `tasks_per_generation`.
         fitness: `"mean"` for the mean score of a candidate, `"rank"` for the
@@ -122,6 +126,7 @@ class CMAESOracle(TrialOracle):
         x0=None,
         sigma0=0.3,
         finalists=3,
+        restarts=0,
         selection_tasks=None,
         fitness="mean",
         panel=(),
@@ -144,6 +149,7 @@ class CMAESOracle(TrialOracle):
             ("popsize", popsize, 4),
             ("tasks_per_generation", tasks_per_generation, 1),
             ("finalists", finalists, 1),
+            ("restarts", restarts, 0),
             ("selection_tasks", selection_tasks, 1),
             ("max_retries_per_trial", max_retries_per_trial, 0),
         ):
@@ -162,10 +168,13 @@ class CMAESOracle(TrialOracle):
                 f"`objective` must be one to maximise. Received: {objective}"
             )
         finalists = min(finalists, generations)
+        trials_of_run = (
+            generations * popsize * tasks_per_generation
+            + (finalists + 1) * selection_tasks
+        )
         super().__init__(
             objective=objective,
-            max_trials=generations * popsize * tasks_per_generation
-            + (finalists + 1) * selection_tasks,
+            max_trials=(1 + restarts) * trials_of_run,
             seed=seed,
             max_retries_per_trial=max_retries_per_trial,
         )
@@ -176,6 +185,7 @@ class CMAESOracle(TrialOracle):
         self.tasks_per_generation = int(tasks_per_generation)
         self.sigma0 = checks.check_positive("sigma0", sigma0)
         self.finalists = int(finalists)
+        self.restarts = int(restarts)
         self.selection_tasks = int(selection_tasks)
         self.fitness = fitness
         self.panel = tuple(panel)
@@ -205,6 +215,7 @@ class CMAESOracle(TrialOracle):
             "x0": self.x0,
             "sigma0": self.sigma0,
             "finalists": self.finalists,
+            "restarts": self.restarts,
             "selection_tasks": self.selection_tasks,
             "fitness": self.fitness,
             "panel": list(self.panel),
@@ -323,13 +334,13 @@ class CMAESOracle(TrialOracle):
 
         Returns:
             A list of dictionaries, one per complete generation: `generation`,
-            from 1; `fitness`, for each candidate the mean over the tasks of its
-            score minus cross-entropy's, `None` if a trial failed; their
-            maximum `best` and their mean `mean` (NaN if there is none);
-            `failed`, the number of candidates with a failed trial; and
-            `baseline`, cross-entropy's mean score. Without a baseline (see
-            `LossTuner`) `baseline` is `None` and `fitness` is what CMA-ES is
-            told.
+            from 1; `run`, from 1, 2 after the first restart; `fitness`, for
+            each candidate the mean over the tasks of its score minus
+            cross-entropy's, `None` if a trial failed; their maximum `best` and
+            their mean `mean` (NaN if there is none); `failed`, the number of
+            candidates with a failed trial; and `baseline`, cross-entropy's
+            mean score. Without a baseline (see `LossTuner`) `baseline` is
+            `None` and `fitness` is what CMA-ES is told.
         """
         return self._schedule.history()
 
@@ -338,7 +349,8 @@ class CMAESOracle(TrialOracle):
 
         Returns:
             A list of dictionaries, best first: `name` (the generation that a
-            finalist comes from, or `"mean"`), `score` (mean over the
+            finalist comes from, or `"mean"`; with restarts `"mean of run 1"`
+            and so on), `score` (mean over the
             selection's tasks; `None` if a trial failed), `gain` (mean
             difference to cross-entropy's scores there, `None` without a
             baseline) and `vector` (see the names of the space).

@@ -51,10 +51,19 @@ def plot_fitness(history):
         ]
     ).reshape(-1, 2)
     axes.plot(*dots.T, ".", color="0.7", label="a candidate")
-    generations = [row["generation"] for row in history]
-    for name, line in (("best", "o-"), ("mean", "s-")):
-        values = [scale * row[name] for row in history]
-        axes.plot(generations, values, line, label=f"{name} of the generation")
+    for name, line, color in (("best", "o-", "C0"), ("mean", "s-", "C1")):
+        label = f"{name} of the generation"
+        for run in dict.fromkeys(row.get("run") for row in history):
+            rows = [row for row in history if row.get("run") == run]
+            axes.plot(
+                [row["generation"] for row in rows],
+                [scale * row[name] for row in rows],
+                line,
+                color=color,
+                label=label,
+            )
+            # One entry in the legend.
+            label = None
     figure.legend(loc="outside lower center", ncols=4)
     return figure
 

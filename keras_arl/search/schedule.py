@@ -32,18 +32,15 @@ class Schedule:
     def __init__(self, settings, space):
         self._settings = settings
         self._space = space
-        self._cmaes = CMAES(
-            settings["x0"],
-            settings["sigma0"],
-            settings["popsize"],
-            seed=[0, settings["seed"]],
-            step_sizes=space.step_sizes,
-        )
         # Fitness of each generation told, candidate by candidate; and what
         # people are shown of it.
         self._fitness = []
         self._history = []
-        self._asked = [self._cmaes.ask()]
+        self._asked = []
+        # Of the runs that have ended, as pairs of name and vector.
+        self._finalists = []
+        self._num_restarts = 0
+        self._begin_run()
         self._num_trials = 0
         self._selected = None
         self._generation = self._next()
@@ -101,6 +98,7 @@ class Schedule:
         self._history.append(
             {
                 "generation": generation.number,
+                "run": self._num_restarts + 1,
                 "best": max(valid, default=math.nan),
                 "mean": mean_of(valid),
                 "failed": fitness.count(None),
@@ -108,7 +106,7 @@ class Schedule:
                 "baseline": baseline,
             }
         )
-        self._asked.append(self._cmaes.ask())
+        self._go_on()
         self._generation = self._next()
 
     def history(self):
@@ -117,31 +115,55 @@ class Schedule:
 
     def selection(self):
         """As `CMAESOracle.selection`, of a finished search."""
-        told = len(self._fitness)
-        first = max(told - self._settings["finalists"], 0)
-        names = [*(f"generation {k + 1}" for k in range(first, told)), "mean"]
         rows = [
             (
                 rank_of(fitness),
                 {"name": name, "score": score, "gain": gain, "vector": vector},
             )
-            for name, (score, gain, fitness), vector in zip(
-                names, self._selected, self._generation.candidates, strict=True
+            for (name, _), (score, gain, fitness), vector in zip(
+                self._finalists,
+                self._selected,
+                self._generation.candidates,
+                strict=True,
             )
         ]
         rows.sort(key=lambda pair: pair[0], reverse=True)
         return [row for _, row in rows]
 
+    def _begin_run(self):
+        settings = self._settings
+        self._cmaes = CMAES(
+            settings["x0"],
+            settings["sigma0"],
+            settings["popsize"],
+            seed=[0, settings["seed"], self._num_restarts],
+            step_sizes=self._space.step_sizes,
+        )
+        self._asked.append(self._cmaes.ask())
+
+    def _go_on(self):
+        """Asks for the next generation, of another run if this one is over."""
+        run = self._num_restarts + 1
+        length = sum(row["run"] == run for row in self._history)
+        if length < self._settings["generations"] and not self._cmaes.stopped:
+            self._asked.append(self._cmaes.ask())
+            return
+        restarts = self._settings["restarts"]
+        name = f"mean of run {run}" if restarts else "mean"
+        self._finalists += self._winners(length)
+        self._finalists.append((name, self._cmaes.mean))
+        if self._num_restarts < restarts:
+            self._num_restarts += 1
+            self._begin_run()
+
     def _next(self):
         told = len(self._fitness)
-        if told < self._settings["generations"] and not (
-            told and self._cmaes.stopped
-        ):
+        if told < len(self._asked):
             phase, num_tasks = SEARCH, self._settings["tasks_per_generation"]
             vectors = self._asked[-1]
         else:
             phase, num_tasks = SELECTION, self._settings["selection_tasks"]
-            vectors = [*self._winners(), self._cmaes.mean]
+            vectors = [vector for _, vector in self._finalists]
         return Generation(
             phase=phase,
             number=told + 1,
@@ -167,12 +189,14 @@ class Schedule:
         # Among few finalists ranks say little.
         return "mean" if phase == SELECTION and kind == "rank" else kind
 
-    def _winners(self):
-        told = list(zip(self._asked, self._fitness, strict=False))
+    def _winners(self, length):
+        """The best of each of the last generations of a run, with names."""
+        told = len(self._fitness)
         winners = []
-        for candidates, fitness in told[-self._settings["finalists"] :]:
-            ranks = [rank_of(value) for value in fitness]
-            winners.append(candidates[ranks.index(max(ranks))])
+        for k in range(told - min(length, self._settings["finalists"]), told):
+            ranks = [rank_of(value) for value in self._fitness[k]]
+            best = self._asked[k][ranks.index(max(ranks))]
+            winners.append((f"generation {k + 1}", best))
         return winners
 
     def _task_seed(self, phase, generation, task):

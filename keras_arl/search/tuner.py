@@ -208,7 +208,9 @@ class LossTuner(keras_tuner.Tuner):
         oracle = self.oracle
         progress = (
             SearchProgress(
-                oracle.generations, oracle.has_baseline, self.trainer
+                oracle.generations * (1 + oracle.restarts),
+                oracle.has_baseline,
+                self.trainer,
             )
             if verbose
             else NoProgress()

@@ -254,6 +254,52 @@ def test_selection_takes_the_best_on_fresh_tasks(tmp_path):
             assert rows[position * 3][name] == best[name]
 
 
+def test_a_restart_begins_at_the_start_with_other_draws(tmp_path):
+    settings = {**SETTINGS, "generations": 2}
+    once = toy(tmp_path / "once", **settings)
+    once.search(verbose=0)
+    twice = toy(tmp_path / "twice", restarts=1, **settings)
+    twice.search(verbose=0)
+
+    def of_generation(tuner, number):
+        return [
+            [row[name] for name in SPACE.names]
+            for row in tuner.results()
+            if (row["phase"], row["generation"]) == ("search", number)
+        ]
+
+    # The first run is the search without restarts, generation 3 begins anew.
+    assert of_generation(twice, 2) == of_generation(once, 2)
+    assert twice.oracle.generation == 4
+    assert [row["run"] for row in twice.oracle.history()] == [1, 1, 2, 2]
+    first, anew = (np.array(of_generation(twice, k)) for k in (1, 3))
+    assert not np.isin(anew, first).any()
+    seeds = {row["task_seed"] for row in twice.results()}
+    assert len(seeds) == 4 * 2 + 3
+    # Every run's finalists meet in one selection.
+    assert {row["name"] for row in twice.oracle.selection()} == {
+        "generation 1", "generation 2", "mean of run 1",
+        "generation 3", "generation 4", "mean of run 2",
+    }  # fmt: skip
+    assert len(twice.results()) == twice.oracle.max_trials
+    part = toy(tmp_path / "part", restarts=1, stop_after=21, **settings)
+    with pytest.raises(KeyboardInterrupt):
+        part.search(verbose=0)
+    rest = toy(tmp_path / "part", restarts=1, **settings)
+    rest.search(verbose=0)
+    assert outcome(rest) == outcome(twice)
+
+
+def test_a_run_that_has_converged_restarts_at_the_start(tmp_path):
+    tuner = toy(tmp_path, generations=9, popsize=4, sigma0=1e-13, restarts=1)
+    tuner.search(verbose=0)
+    runs = [row["run"] for row in tuner.oracle.history()]
+    assert runs.count(1) == runs.count(2) < 9
+    start = SPACE.scaled(tuner.oracle.x0)
+    for row in tuner.oracle.selection():
+        assert row["vector"] == pytest.approx(start, rel=1e-6)
+
+
 def test_results_before_the_end(tmp_path):
     tuner = toy(tmp_path, generations=2, popsize=4)
     with pytest.raises(RuntimeError, match="0 of 17 trials are done"):
@@ -280,6 +326,7 @@ def test_the_defaults_are_the_recommended_ones():
         ({"generations": 0}, "`generations`.*generations=0"),
         ({"tasks_per_generation": 1.5}, r"tasks_per_generation=1\.5"),
         ({"selection_tasks": 0}, "selection_tasks=0"),
+        ({"restarts": -1}, "`restarts`.*at least 0.*restarts=-1"),
         ({"seed": -1}, "`seed`.*seed=-1"),
         ({"sigma0": 0.0}, r"sigma0=0\.0"),
         ({"max_retries_per_trial": -1}, "`max_retries_per_trial`.*least 0"),
