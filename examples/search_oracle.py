@@ -60,7 +60,7 @@ _LONG = flags.DEFINE_bool(
     "With --diverse, also tasks of 100 epochs and with labels by annotators.",
 )
 _GENERATIONS = flags.DEFINE_integer(
-    "generations", 4, "Generations of CMA-ES.", lower_bound=1
+    "generations", 4, "Generations of a run of CMA-ES.", lower_bound=1
 )
 _POPSIZE = flags.DEFINE_integer(
     "popsize", 8, "Candidates a generation.", lower_bound=4
@@ -95,14 +95,14 @@ _RACING = flags.DEFINE_bool(
 _FINALISTS = flags.DEFINE_integer(
     "finalists",
     3,
-    "Generations whose best candidates are selected from.",
+    "Generations of a run whose best candidates are selected from.",
     lower_bound=1,
 )
 _RESTARTS = flags.DEFINE_integer(
     "restarts",
     0,
-    "How often the search begins again at its start with other draws, each "
-    "time for --generations generations.",
+    "How often CMA-ES begins again at its start with other draws, after "
+    "--generations generations or once it has converged.",
     lower_bound=0,
 )
 _SEED = flags.DEFINE_integer(

@@ -216,8 +216,8 @@ class AMSE(ClassificationLoss):
     def _of(self, complements, predictions):
         a, squares = self.number("a"), predictions.sum_of_squares
         rest = 0 if self.from_zero else (a - 1) ** 2
-        size = predictions.logits.shape[-1]
-        return (2 * a * complements + squares - 1 + rest) / size
+        total = 2 * a * complements + squares - 1 + rest
+        return total / predictions.num_classes
 
     def get_config(self):
         return {"from_zero": self.from_zero, **super().get_config()}

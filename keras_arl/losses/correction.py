@@ -17,7 +17,7 @@ class _Correction(ClassificationLoss):
 
     def _row_per_label(self, matrix, predictions):
         """The matrix as a tensor, once its size fits the predictions."""
-        num_classes = predictions.probabilities.shape[-1]
+        num_classes = predictions.num_classes
         if num_classes != len(matrix):
             raise ValueError(
                 f"The transition matrix has {len(matrix)} classes. Received "

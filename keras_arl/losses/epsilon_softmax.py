@@ -83,7 +83,11 @@ class _NearlyOneHot(LogProbabilities):
     def logits(self):
         return self.log_probabilities
 
-    def of_labelled(self, labels):
+    @property
+    def num_classes(self):
+        return self._predictions.num_classes
+
+    def _of_labelled(self, labels):
         labelled = self._predictions.of_labelled(labels)
         # Faster than the place of the largest logit.
         logits = self._predictions.logits

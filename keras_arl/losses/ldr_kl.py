@@ -81,5 +81,5 @@ class LDRKL(ClassificationLoss):
         )
         surplus = ops.expm1(self.number("margin") / temperature)
         total = ops.log1p(surplus * predictions.complements)
-        size = math.log(scores.logits.shape[-1])
+        size = math.log(scores.num_classes)
         return temperature * (total - predictions.log_probabilities - size)

@@ -30,11 +30,10 @@ class _Normalized(PointwiseLoss):
     def _share(self, loss, predictions):
         total = self.total(predictions)
         # 0 where all probabilities are 1, as saturated sigmoids are. The limit
-        # is that of equal ones.
-        is_defined = total > 0
-        share = loss / ops.where(is_defined, total, 1.0)
-        size = predictions.logits.shape[-1]
-        return ops.where(is_defined, share, 1 / size)
+        # is that of equal ones. NaN stays NaN.
+        is_empty = total <= 0
+        share = loss / ops.where(is_empty, 1.0, total)
+        return ops.where(is_empty, 1 / predictions.num_classes, share)
 
 
 @keras.saving.register_keras_serializable(package="keras_arl")

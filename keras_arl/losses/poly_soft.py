@@ -69,12 +69,12 @@ class PolySoft(PointwiseLoss):
     def pointwise(self, predictions):
         threshold, d = self.number("threshold"), self.number("d")
         rest = 1 + predictions.log_probabilities / threshold
-        is_counted = rest > 0
+        is_out = rest <= 0
         # Twice `where`: a logarithm of 0 would make the gradient NaN although
         # its branch is not taken.
-        log_rest = ops.log(ops.where(is_counted, rest, 1.0))
+        log_rest = ops.log(ops.where(is_out, 1.0, rest))
         power = ops.exp(d / (d - 1) * log_rest)
-        power = ops.where(is_counted, power, 0.0)
+        power = ops.where(is_out, 0.0, power)
         return (d - 1) / d * threshold * (1 - power)
 
     def get_config(self):

@@ -1,10 +1,11 @@
 """Predictions in the forms that losses need, each computed when asked for.
 
 A loss may want the probabilities, their logarithms or their complements, of
-all classes or of the labelled one. From logits each of these is computed so
-that a saturated softmax loses no digits and no gradient. From probabilities
-all are as exact as these are: a softmax in float32 has all its digits at 1e-30,
-too, below which a probability counts as 0 and its logarithm as that of 1e-30.
+all classes or of the labelled one, or a sum over the classes. From logits each
+of these is computed so that a saturated softmax loses no digits and no
+gradient. From probabilities all are as exact as these are: a softmax in float32
+has all its digits at 1e-30, too, below which a probability counts as 0 and its
+logarithm as that of 1e-30.
 """
 
 import functools
@@ -23,6 +24,20 @@ class _Predictions:
 
     # Which samples are left out, a boolean tensor, for losses of whole batches.
     is_ignored = None
+    # The labels that were asked for last, and their predictions.
+    _labelled = (None, None)
+
+    @property
+    def num_classes(self):
+        return self.probabilities.shape[-1]
+
+    def of_labelled(self, labels):
+        """The predictions of the labelled class, without the class axis."""
+        # Once for all parts of a composed loss: each gather is a scatter in the
+        # gradient.
+        if self._labelled[0] is not labels:
+            self._labelled = (labels, self._of_labelled(labels))
+        return self._labelled[1]
 
     @property
     def sum_of_logs(self):
@@ -61,10 +76,9 @@ class Probabilities(_Predictions):
     def powers(self, exponent):
         """p^exponent, of an exponent above 0."""
         powers = ops.exp(exponent * self.log_probabilities)
-        return ops.where(self.probabilities > _SMALLEST, powers, 0.0)
+        return ops.where(self.probabilities <= _SMALLEST, 0.0, powers)
 
-    def of_labelled(self, labels):
-        """The predictions of the labelled class, without the class axis."""
+    def _of_labelled(self, labels):
         return Probabilities(take_labelled(self.probabilities, labels))
 
 
@@ -97,11 +111,12 @@ class LogProbabilities(_Predictions):
 class Logits(LogProbabilities):
     """Predictions that came as logits."""
 
-    # The labels that were asked for last, and their predictions.
-    _labelled = (None, None)
-
     def __init__(self, values):
         self.logits = values
+
+    @property
+    def num_classes(self):
+        return self.logits.shape[-1]
 
     @functools.cached_property
     def log_probabilities(self):
@@ -113,13 +128,13 @@ class Logits(LogProbabilities):
         # would repeat the division wherever the probabilities are used.
         return self._exponentials * (1 / self._sums)
 
-    # The gradients of these two sums do without sums over the classes, which
-    # XLA computes in a loop of their own.
+    # The gradients of these two sums need no sum over the classes, for which
+    # XLA makes a loop of its own.
 
     @property
     def sum_of_logs(self):
         shifted = ops.sum(_bounded(self.logits - self._largest), axis=-1)
-        return shifted - self.logits.shape[-1] * ops.log(self._sums[..., 0])
+        return shifted - self.num_classes * ops.log(self._sums[..., 0])
 
     @property
     def sum_of_squares(self):
@@ -137,13 +152,6 @@ class Logits(LogProbabilities):
     @functools.cached_property
     def _sums(self):
         return ops.sum(self._exponentials, axis=-1, keepdims=True)
-
-    def of_labelled(self, labels):
-        # Once for all parts of a composed loss: each gather is a scatter in the
-        # gradient.
-        if self._labelled[0] is not labels:
-            self._labelled = (labels, self._of_labelled(labels))
-        return self._labelled[1]
 
     def _of_labelled(self, labels):
         # Only the labelled entry of a log-softmax.
@@ -172,7 +180,7 @@ class Summands(LogProbabilities):
 
 
 def _bounded(log_p):
-    # JAX divides in the gradient of a maximum.
+    # Not a maximum, in whose gradient JAX divides.
     return ops.where(log_p < _SMALLEST_LOG, _SMALLEST_LOG, log_p)
 
 

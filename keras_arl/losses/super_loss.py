@@ -75,7 +75,7 @@ class SuperLoss(ComposedLoss):
     def _weighted(self, loss, predictions):
         threshold, r = self.threshold, self.number("regularization")
         if threshold is None:
-            threshold = math.log(predictions.probabilities.shape[-1])
+            threshold = math.log(predictions.num_classes)
         excess = loss - threshold
         log_s = ops.stop_gradient(_log_weight(excess / r))
         return excess * ops.exp(log_s) + r * ops.square(log_s)

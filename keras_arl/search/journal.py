@@ -17,7 +17,7 @@ from keras_arl.search.job import Result
 
 SETTINGS_FILE = "search.json"
 RESULTS_FILE = "results.jsonl"
-VERSION = 11
+VERSION = 12
 _FIELDS = {
     "trial": (int, type(None)),
     "task_seed": int,

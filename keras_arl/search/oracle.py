@@ -32,9 +32,9 @@ class CMAESOracle(TrialOracle):
 
     Single scores of noisy trainings are lucky at times. After the last
     generation the best candidate of each of the last `finalists` generations
-    and the mean of the final distribution are therefore evaluated on
-    `selection_tasks` fresh tasks, again as trials; `best()` is the one with
-    the highest mean there.
+    and the mean of the final distribution (of each run, with `restarts`) are
+    therefore evaluated on `selection_tasks` fresh tasks, again as trials;
+    `best()` is the one with the highest mean there.
 
     `LossTuner` runs the trials. Keras Tuner's own tuners can, too, in one
     process: in a hypermodel, `oracle.loss(hp)` is the candidate of a trial.
@@ -55,7 +55,7 @@ class CMAESOracle(TrialOracle):
 
     Args:
         space: What is searched. Defaults to `None`: `TaylorSpace()`.
-        generations: Number of generations. Defaults to `8`.
+        generations: Number of generations of a run. Defaults to `8`.
         popsize: Candidates a generation, at least 4. Defaults to `8`.
         tasks_per_generation: Tasks that each candidate meets. A loss that is
             searched on one fits that one. Defaults to `8`.
@@ -67,12 +67,12 @@ class CMAESOracle(TrialOracle):
             or `"arl"`, `keras_arl.ARL`. Defaults to `None`: `"linear"`, or the
             published numbers of a loss.
         sigma0: Initial step size. Defaults to `0.3`.
-        finalists: Generations whose best candidates are selected from, beside
-            the mean. Defaults to `3`.
+        finalists: Generations of a run whose best candidates are selected
+            from, beside the mean. Defaults to `3`.
         restarts: How often CMA-ES begins again at `x0`, with other draws and
             tasks, after `generations` generations or where pycma deems it
             converged. Each run has its finalists, and all meet in one
-            selection, so that one lucky run counts less. Defaults to `0`.
+            selection, so that one unlucky run costs little. Defaults to `0`.
         selection_tasks: Fresh tasks of the selection. Defaults to `None`:
             three times `tasks_per_generation`.
         fitness: `"mean"` for the mean score of a candidate, `"rank"` for the
@@ -334,8 +334,8 @@ class CMAESOracle(TrialOracle):
 
         Returns:
             A list of dictionaries, one per complete generation: `generation`,
-            from 1; `run`, from 1, 2 after the first restart; `fitness`, for
-            each candidate the mean over the tasks of its score minus
+            from 1; `run`, the number of its run, from 1; `fitness`, for each
+            candidate the mean over the tasks of its score minus
             cross-entropy's, `None` if a trial failed; their maximum `best` and
             their mean `mean` (NaN if there is none); `failed`, the number of
             candidates with a failed trial; and `baseline`, cross-entropy's
@@ -349,11 +349,11 @@ class CMAESOracle(TrialOracle):
 
         Returns:
             A list of dictionaries, best first: `name` (the generation that a
-            finalist comes from, or `"mean"`; with restarts `"mean of run 1"`
-            and so on), `score` (mean over the
-            selection's tasks; `None` if a trial failed), `gain` (mean
-            difference to cross-entropy's scores there, `None` without a
-            baseline) and `vector` (see the names of the space).
+            finalist comes from, or `"mean"`; with `restarts`, `"mean of run
+            1"` and so on), `score` (mean over the selection's tasks; `None` if
+            a trial failed), `gain` (mean difference to cross-entropy's scores
+            there, `None` without a baseline) and `vector` (see the names of
+            the space).
 
         Raises:
             RuntimeError: If the search is not finished.

@@ -75,7 +75,8 @@ def plot_coefficients(candidates):
         candidates: What `LossTuner.candidates()` returns.
 
     Returns:
-        A `matplotlib.figure.Figure`; `figure.savefig(path)` writes it.
+        A `matplotlib.figure.Figure`; `figure.savefig(path)` writes it. After
+        a restart the lines go on from the start.
 
     Example:
 

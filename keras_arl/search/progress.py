@@ -20,7 +20,8 @@ class SearchProgress:
     seconds that compilations took in the generation follow.
 
     Args:
-        num_generations: Number of generations of the search.
+        num_generations: Number of generations of the search if no run of
+            CMA-ES converges early.
         has_baseline: Whether cross-entropy is trained, too. Without it fitness
             is shown as it is.
         trainer: What trains; its `compile_seconds` are shown if it has them.

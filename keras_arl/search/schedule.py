@@ -39,7 +39,7 @@ class Schedule:
         self._asked = []
         # Of the runs that have ended, as pairs of name and vector.
         self._finalists = []
-        self._num_restarts = 0
+        self._run = 0
         self._begin_run()
         self._num_trials = 0
         self._selected = None
@@ -98,7 +98,7 @@ class Schedule:
         self._history.append(
             {
                 "generation": generation.number,
-                "run": self._num_restarts + 1,
+                "run": self._run,
                 "best": max(valid, default=math.nan),
                 "mean": mean_of(valid),
                 "failed": fitness.count(None),
@@ -106,7 +106,7 @@ class Schedule:
                 "baseline": baseline,
             }
         )
-        self._go_on()
+        self._ask_or_restart()
         self._generation = self._next()
 
     def history(self):
@@ -136,24 +136,25 @@ class Schedule:
             settings["x0"],
             settings["sigma0"],
             settings["popsize"],
-            seed=[0, settings["seed"], self._num_restarts],
+            seed=[0, settings["seed"], self._run],
             step_sizes=self._space.step_sizes,
         )
+        self._run += 1
+        self._first_of_run = len(self._asked)
         self._asked.append(self._cmaes.ask())
 
-    def _go_on(self):
-        """Asks for the next generation, of another run if this one is over."""
-        run = self._num_restarts + 1
-        length = sum(row["run"] == run for row in self._history)
-        if length < self._settings["generations"] and not self._cmaes.stopped:
+    def _ask_or_restart(self):
+        """Asks for a generation: of this run, of the next one, or of none."""
+        length, settings = (
+            len(self._fitness) - self._first_of_run,
+            self._settings,
+        )
+        if length < settings["generations"] and not self._cmaes.stopped:
             self._asked.append(self._cmaes.ask())
             return
-        restarts = self._settings["restarts"]
-        name = f"mean of run {run}" if restarts else "mean"
-        self._finalists += self._winners(length)
-        self._finalists.append((name, self._cmaes.mean))
-        if self._num_restarts < restarts:
-            self._num_restarts += 1
+        name = f"mean of run {self._run}" if settings["restarts"] else "mean"
+        self._finalists += [*self._winners(), (name, self._cmaes.mean)]
+        if self._run <= settings["restarts"]:
             self._begin_run()
 
     def _next(self):
@@ -189,11 +190,12 @@ class Schedule:
         # Among few finalists ranks say little.
         return "mean" if phase == SELECTION and kind == "rank" else kind
 
-    def _winners(self, length):
-        """The best of each of the last generations of a run, with names."""
+    def _winners(self):
+        """The best of each of the run's last generations, with its name."""
         told = len(self._fitness)
+        first = max(self._first_of_run, told - self._settings["finalists"])
         winners = []
-        for k in range(told - min(length, self._settings["finalists"]), told):
+        for k in range(first, told):
             ranks = [rank_of(value) for value in self._fitness[k]]
             best = self._asked[k][ranks.index(max(ranks))]
             winners.append((f"generation {k + 1}", best))

@@ -125,6 +125,17 @@ def test_finite_at_saturation(name):
 
 
 @every_loss_but_sums
+def test_predictions_that_are_nan_show_in_the_loss(rng, name):
+    labels, one_hot, p = batch(rng)
+    p[0] = np.nan
+    for from_logits in (False, True):
+        loss = make(name, from_logits=from_logits, reduction=None)
+        for y_true in (labels, one_hot):
+            # Of the other samples' losses some depend on the whole batch.
+            assert np.isnan(float(loss(y_true, p)[0]))
+
+
+@every_loss_but_sums
 def test_what_is_left_out_counts_for_nothing(rng, name):
     labels, one_hot, p = batch(rng)
     is_out = np.arange(len(p)) % 3 == 0

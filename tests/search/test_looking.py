@@ -166,6 +166,10 @@ def test_pictures_show_what_the_tables_hold(watched, tmp_path):
         text.get_text() for text in figure.legends[0].get_texts()
     }
     figure.savefig(tmp_path / "fitness.png")
+    # After a restart a line of its own, with no other name in the legend.
+    anew = [{**row, "run": 2, "generation": 9} for row in history]
+    lines_of_two = search.plot_fitness([*history, *anew]).axes[0].get_lines()
+    assert len(lines_of_two) == len(lines) + 2
     coefficients = search.plot_coefficients(tuner.candidates())
     drawn = [line.get_label() for line in coefficients.axes[0].get_lines()]
     assert drawn == tuner.oracle.space.names

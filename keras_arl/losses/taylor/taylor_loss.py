@@ -7,7 +7,6 @@ from keras_arl.losses.base import ClassificationLoss
 from keras_arl.losses.numbers import set_number
 from keras_arl.losses.numbers import warn_if_constant_of_a_trace
 from keras_arl.losses.predictions import Logits
-from keras_arl.losses.predictions import take_labelled
 from keras_arl.losses.taylor import expressions
 from keras_arl.losses.taylor import polynomial
 
@@ -196,10 +195,11 @@ class TaylorLoss(ClassificationLoss):
             )
         x = predictions.probabilities - center
         other, change = ops.unstack(other), ops.unstack(target - other)
-        labelled = polynomial.horner(change, take_labelled(x, labels))
+        labelled = predictions.of_labelled(labels).probabilities - center
         zero, one = self._certain(other, change, center)
         values = polynomial.horner(other, x) - zero
-        return ops.sum(values, axis=-1) + labelled - one
+        own = polynomial.horner(change, labelled)
+        return ops.sum(values, axis=-1) + own - one
 
     def _certain(self, other, change, center):
         """What is subtracted: of each class, and of a sample.
@@ -230,8 +230,7 @@ class TaylorLoss(ClassificationLoss):
         )
 
     def _class_aware_loss(self, labels, predictions, other, target, center):
-        size = predictions.probabilities.shape[-1]
-        exponent, weight = polynomial.class_scale(size)
+        exponent, weight = polynomial.class_scale(predictions.num_classes)
         x = predictions.powers(exponent) - center
         labelled = predictions.of_labelled(labels).powers(exponent) - center
         zero = self._at(0, other, center)
