@@ -105,9 +105,7 @@ def test_it_goes_on_where_it_was_stopped(tmp_path):
         "robustness",
         "robustness_later_data",
         "robustness_later_methods",
-        "robustness_recipes",
         "robustness_epochs",
-        "robustness_rates",
     ],
 )
 def test_the_rows_of_the_study_are_whole(name):
