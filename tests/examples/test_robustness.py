@@ -104,7 +104,7 @@ def test_it_goes_on_where_it_was_stopped(tmp_path):
     [
         "robustness",
         "robustness_later_data",
-        "robustness_later_methods",
+        "robustness_all_methods",
         "robustness_epochs",
     ],
 )
