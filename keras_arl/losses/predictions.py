@@ -120,7 +120,16 @@ class Logits(LogProbabilities):
 
     @functools.cached_property
     def log_probabilities(self):
-        return _bounded(self.logits - self._largest - ops.log(self._sums))
+        return ops.maximum(self._unbounded, _SMALLEST_LOG)
+
+    @functools.cached_property
+    def _unbounded(self):
+        return self.logits - self._largest - ops.log(self._sums)
+
+    def powers(self, exponent):
+        # With this bound a polynomial of them takes less time than with the
+        # maximum of the logarithms, and NFL takes more.
+        return ops.exp(exponent * _bounded(self._unbounded))
 
     @functools.cached_property
     def probabilities(self):
