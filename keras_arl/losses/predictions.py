@@ -120,6 +120,8 @@ class Logits(LogProbabilities):
 
     @functools.cached_property
     def log_probabilities(self):
+        # With a maximum XLA keeps one array fewer of the sums of NNFL than with
+        # `_bounded`.
         return ops.maximum(self._unbounded, _SMALLEST_LOG)
 
     @functools.cached_property
@@ -127,8 +129,6 @@ class Logits(LogProbabilities):
         return self.logits - self._largest - ops.log(self._sums)
 
     def powers(self, exponent):
-        # With this bound a polynomial of them takes less time than with the
-        # maximum of the logarithms, and NFL takes more.
         return ops.exp(exponent * _bounded(self._unbounded))
 
     @functools.cached_property

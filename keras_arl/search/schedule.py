@@ -145,10 +145,8 @@ class Schedule:
 
     def _ask_or_restart(self):
         """Asks for a generation: of this run, of the next one, or of none."""
-        length, settings = (
-            len(self._fitness) - self._first_of_run,
-            self._settings,
-        )
+        settings = self._settings
+        length = len(self._fitness) - self._first_of_run
         if length < settings["generations"] and not self._cmaes.stopped:
             self._asked.append(self._cmaes.ask())
             return
@@ -159,6 +157,7 @@ class Schedule:
 
     def _next(self):
         told = len(self._fitness)
+        # After the last run no generation is asked for.
         if told < len(self._asked):
             phase, num_tasks = SEARCH, self._settings["tasks_per_generation"]
             vectors = self._asked[-1]
