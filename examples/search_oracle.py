@@ -59,6 +59,11 @@ _LONG = flags.DEFINE_bool(
     False,
     "With --diverse, also tasks of 100 epochs and with labels by annotators.",
 )
+_DEEP = flags.DEFINE_bool(
+    "deep",
+    False,
+    "With --diverse, also tasks with wider, deeper and residual networks.",
+)
 _GENERATIONS = flags.DEFINE_integer(
     "generations", 4, "Generations of a run of CMA-ES.", lower_bound=1
 )
@@ -174,8 +179,9 @@ def check_flags():
         program.fail("take either --processes or --scheduler")
     if _BROAD.value and _DIVERSE.value:
         program.fail("take either --broad or --diverse")
-    if _LONG.value and not _DIVERSE.value:
-        program.fail("--long needs --diverse")
+    for flag in (_LONG, _DEEP):
+        if flag.value and not _DIVERSE.value:
+            program.fail(f"--{flag.name} needs --diverse")
     if has_many_spaces() and (_DATASETS.present or _ARCHITECTURES.present):
         program.fail("--broad and --diverse have datasets and networks of own")
     if not any(_DATASETS.value):
@@ -311,7 +317,7 @@ def task_space():
     if _BROAD.value:
         return tasks.broad_spaces()
     if _DIVERSE.value:
-        return tasks.diverse_spaces(long=_LONG.value)
+        return tasks.diverse_spaces(_LONG.value, _DEEP.value)
     names = tuple(_DATASETS.value)
     all_images = all(
         datasets.load_dataset(name).pool_inputs.ndim == 4 for name in names

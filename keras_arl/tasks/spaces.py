@@ -59,6 +59,10 @@ _PLAIN_CNNS = tuple(
     ArchitectureConfig("cnn", widths, "relu", False, 0.0)
     for widths in ((16,), (16, 32))
 )
+_WIDE_MLPS = tuple(
+    ArchitectureConfig("mlp", widths, "relu", False, 0.0)
+    for widths in ((256, 256), (256, 128, 128, 64))
+)
 
 
 def broad_spaces():
@@ -180,7 +184,7 @@ def broad_spaces():
     )
 
 
-def diverse_spaces(long=False):
+def diverse_spaces(long=False, deep=False):
     """Images, text and tables, on which a loss that fits one kind fails.
 
     Most networks have no batch normalisation, which nearly all of
@@ -194,6 +198,9 @@ def diverse_spaces(long=False):
             epochs on more examples in batches of 256, and annotators of
             different skill. `ARLMemory` and `ARL(version=2)` were searched
             without. Defaults to `False`.
+        deep: Whether there are also dense networks of 256 units and of four
+            layers, residual networks, convolutions on MNIST, and more networks
+            with batch normalisation. Defaults to `False`.
 
     Returns:
         A tuple of `TaskSpace`, for `TaskFamily`.
@@ -292,25 +299,55 @@ def diverse_spaces(long=False):
         tables,
         small_tables,
     )
-    if not long:
-        return spaces
-    hundred_epochs = [
-        dataclasses.replace(
-            space, epochs=(100,), noises=space.noises + _ANNOTATORS
+    if long:
+        hundred_epochs = [
+            dataclasses.replace(
+                space, epochs=(100,), noises=space.noises + _ANNOTATORS
+            )
+            for space in (
+                digits,
+                plain_convolutions,
+                few_digits,
+                few_questions,
+                tables,
+            )
+        ]
+        ten_epochs = dataclasses.replace(
+            mnist,
+            epochs=(10,),
+            num_train=5120,
+            batch_size=256,
+            noises=mnist.noises + _ANNOTATORS,
         )
-        for space in (
+        spaces += (*hundred_epochs, ten_epochs)
+    if deep:
+        wide_digits = dataclasses.replace(
             digits,
-            plain_convolutions,
-            few_digits,
-            few_questions,
-            tables,
+            architectures=_WIDE_MLPS,
+            num_train=1024,
+            num_evaluation=256,
+            epochs=(100,) if long else (40,),
+            batch_size=128,
         )
-    ]
-    ten_epochs = dataclasses.replace(
-        mnist,
-        epochs=(10,),
-        num_train=5120,
-        batch_size=256,
-        noises=mnist.noises + _ANNOTATORS,
-    )
-    return (*spaces, *hundred_epochs, ten_epochs)
+        residual_mnist = dataclasses.replace(
+            mnist,
+            architectures=_RESNETS[2:],
+            num_train=960,
+            epochs=(15,),
+            input_noises=(0.0, 0.5),
+        )
+        spaces += (
+            wide_digits,
+            wide_digits,
+            dataclasses.replace(mnist, architectures=_WIDE_MLPS),
+            dataclasses.replace(questions, architectures=_WIDE_MLPS),
+            dataclasses.replace(
+                mnist, architectures=_PLAIN_CNNS[1:], num_train=960
+            ),
+            dataclasses.replace(digits, architectures=_RESNETS[2:]),
+            residual_mnist,
+            dataclasses.replace(digits, architectures=_MLPS[1:2]),
+            dataclasses.replace(hard_mnist, architectures=_MLPS[4:5]),
+            dataclasses.replace(hundred_classes, architectures=_MLPS[3:4]),
+        )
+    return spaces

@@ -113,6 +113,7 @@ def test_it_ends_with_a_table_and_a_verdict(finished):
         (["--sigma0=0"], "--sigma0=0"),
         (["--broad", "--datasets=iris"], "--broad and --diverse have datas"),
         (["--long"], "--long needs --diverse"),
+        (["--broad", "--deep"], "--deep needs --diverse"),
         (["--start=none.json"], "--start=none.json: "),
         (["--start=none"], "'arl'"),
         (["--plain", "--jit_compile"], "leave out --jit_compile"),

@@ -107,8 +107,20 @@ def test_long_diverse_tasks_add_lengths_and_annotators():
     assert all(("annotators", 0.4) in space.noises for space in added)
 
 
+def test_deep_diverse_tasks_add_wide_deep_residual_and_normalised_networks():
+    spaces = diverse_spaces(long=True, deep=True)
+    long = diverse_spaces(long=True)
+    assert spaces[: len(long)] == long
+    networks = [n for s in spaces[len(long) :] for n in s.architectures]
+    dense = [n for n in networks if n.family == "mlp"]
+    assert any(n.widths == (256, 256) for n in dense)
+    assert any(len(n.widths) == 4 for n in dense)
+    assert any(n.batch_normalization for n in dense)
+    assert {n.family for n in networks} == {"mlp", "cnn", "resnet"}
+
+
 def test_each_choice_of_classes_leaves_diverse_tasks_enough_examples():
-    spaces = diverse_spaces(long=True)
+    spaces = diverse_spaces(long=True, deep=True)
     digits = [s for s in spaces if s.datasets == ("digits",)]
     counts = np.sort(np.bincount(load_dataset("digits").pool_labels))
     for space in digits:
