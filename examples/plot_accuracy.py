@@ -3,11 +3,11 @@
     python examples/plot_accuracy.py
 
 A small network learns scikit-learn's digits, of whose training labels some are
-wrong, with cross-entropy, the best hand-made loss of the robustness study
-(NCE+AEL), ARL, and a learner (ELR). Left the clean test accuracy over the
-epochs, with 40% of the labels wrong; right the accuracy after the last epoch
-against the share of wrong labels. Lines are means over seeds, bands reach from
-the lowest seed to the highest.
+wrong, with cross-entropy, a hand-made loss that is among the best of the
+robustness study (NCE+AEL), ARL, and a learner (ELR). Left the clean test
+accuracy over the epochs, with 40% of the labels wrong; right the accuracy after
+the last epoch against the share of wrong labels. Lines are means over seeds,
+bands reach from the lowest seed to the highest.
 
 Takes some minutes on two cores, fewer with KERAS_BACKEND=jax. Writes a picture
 and, beside it, its numbers as a CSV file.

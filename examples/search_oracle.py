@@ -237,11 +237,11 @@ def run(command):
         trainer=trainer,
         directory=_DIRECTORY.value,
     )
+    tensorboard = keras_arl.search.TensorBoard(output / "tensorboard")
     with executor() as where:
-        tuner.search(
-            executor=where,
-            callbacks=[keras_arl.search.TensorBoard(output / "tensorboard")],
-        )
+        tuner.search(executor=where, callbacks=[tensorboard])
+    # What has ended before this command began.
+    tensorboard.on_search_end(tuner)
     tuner.write_results(output / "trials.csv")
     keras_arl.search.plot_fitness(oracle.history()).savefig(
         output / "fitness.png", dpi=120

@@ -125,9 +125,11 @@ def value_and_gradients(function, tensors):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(tensors)
             value = function(tensors)
-        return value, tape.gradient(
+        gradients = tape.gradient(
             value, tensors, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
+        # Those of an embedding come as rows alone.
+        return value, [tf.convert_to_tensor(g) for g in gradients]
     if backend == "jax":
         import jax
 

@@ -119,7 +119,8 @@ def image_batches(
 
 def _places(spec, label):
     """Where image and label are in an element, or raises."""
-    places = (0, 1) if isinstance(spec, tuple) else ("image", label)
+    is_tuple = isinstance(spec, tuple)
+    places = (0, 1) if is_tuple else ("image", label)
     try:
         image_spec, label_spec = (spec[place] for place in places)
         is_encoded = image_spec.dtype == tf.string and image_spec.shape == ()
@@ -131,6 +132,8 @@ def _places(spec, label):
         is_valid = (is_encoded or is_decoded) and all(
             map(_is_number, tf.nest.flatten(label_spec))
         )
+        # A sample weight would be lost.
+        is_valid = is_valid and not (is_tuple and len(spec) > 2)
     except (AttributeError, IndexError, KeyError, TypeError):
         is_valid = False
     if not is_valid:

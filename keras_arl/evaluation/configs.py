@@ -9,6 +9,7 @@ from keras_arl.tasks import ArchitectureConfig
 from keras_arl.tasks import Task
 from keras_arl.tasks import TaskConfig
 from keras_arl.tasks import build_task
+from keras_arl.tasks import sample_task
 
 # Neither the widths nor the noise rates are among those that
 # `keras_arl.tasks` samples.
@@ -63,6 +64,9 @@ def report_configs(space, runs=3, seed=0, noises=_NOISES):
     Returns:
         A list of `keras_arl.tasks.TaskConfig`.
 
+    Raises:
+        ValueError: If the space has residual networks alone.
+
     Example:
 
     >>> space = keras_arl.tasks.TaskSpace()
@@ -70,11 +74,19 @@ def report_configs(space, runs=3, seed=0, noises=_NOISES):
     >>> [config.noise_rate for config in configs]
     [0.3, 0.3, 0.3, 0.5, 0.5, 0.5]
     """
-    architectures = [a for a in _ARCHITECTURES if a.family in space.families]
+    families = space.families
+    if space.architectures is not None:
+        families = {config.family for config in space.architectures}
+    architectures = [a for a in _ARCHITECTURES if a.family in families]
+    if not architectures:
+        raise ValueError(
+            "A report has MLPs and CNNs, of which the space must have one. "
+            f"Received: families={tuple(families)}"
+        )
     return [
-        TaskConfig(
+        dataclasses.replace(
+            sample_task(task_seed, space),
             dataset=dataset,
-            num_train=space.num_train,
             num_evaluation=None,
             evaluation="test",
             noise=noise,
@@ -82,9 +94,8 @@ def report_configs(space, runs=3, seed=0, noises=_NOISES):
             architecture=architectures[run % len(architectures)],
             optimizer="adam",
             learning_rate=0.002,
+            momentum=0.0,
             epochs=max(space.epochs),
-            batch_size=space.batch_size,
-            seed=task_seed,
         )
         for dataset in space.datasets
         for noise, rate in noises

@@ -13,6 +13,7 @@ _PACKAGES = (
     "numpy",
     "scikit-learn",
     "tensorflow",
+    "torch",
 )
 
 

@@ -53,10 +53,11 @@ class AdaptiveLoss(VirtualStepLearner):
         meta_every: Steps from one update of h to the next. Defaults to `1`, as
             in the paper; the authors' later program has 10.
         bounds: Dictionary from the name of a number to (low, high), for a
-            loss of a composed one `"part.name"`. Numbers without bounds are
-            not learned. Defaults to `None`: q of GCE in [0.01, 1]; alpha and
-            beta of SCE in [0, 20]; threshold and d of PolySoft in [0.1, 20]
-            and [1.01, 20]; t1 and t2 of BiTempered in [0, 0.99] and [1.01, 5].
+            loss of a composed one `"part.name"`. Defaults to `None`: the
+            following, which also hold for what a dictionary does not name: q
+            of GCE in [0.01, 1]; alpha and beta of SCE in [0, 20]; threshold and
+            d of PolySoft in [0.1, 20] and [1.01, 20]; t1 and t2 of BiTempered
+            in [0, 0.99] and [1.01, 5]. Other numbers are not learned.
             The paper's could not be read: the first three are those of the
             authors' later program, with 0.1 for 0, the last is our choice.
         warmup_epochs: Epochs before h moves. Defaults to `0`.

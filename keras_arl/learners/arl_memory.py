@@ -33,7 +33,8 @@ class ARLMemory(TaylorMemory):
 
     Args:
         model: `keras.Model` with one output of shape `(n, C)`.
-        from_logits: Whether the model's output is logits. Defaults to `False`.
+        from_logits: Whether the model's output is logits. Defaults to `None`:
+            probabilities.
         **kwargs: `num_examples` and `name`, see `Learner`.
 
     Example:
@@ -54,10 +55,13 @@ class ARLMemory(TaylorMemory):
 
     fed_numbers = TaylorMemory.fed_numbers
 
-    def __init__(self, model, from_logits=False, **kwargs):
-        shipped = arguments_of(read(_FILE), _FILE, from_logits=from_logits)
+    def __init__(self, model, from_logits=None, **kwargs):
+        shipped = arguments_of(
+            read(_FILE), _FILE, from_logits=bool(from_logits)
+        )
         # A saved learner brings the numbers that it was made with.
-        super().__init__(model, **{**shipped, **kwargs})
+        arguments = {**shipped, "from_logits": from_logits, **kwargs}
+        super().__init__(model, **arguments)
 
     def provenance(self):
         """How the numbers that ship were found.

@@ -13,6 +13,7 @@ from keras_arl.learners.data import training_data
 from keras_arl.learners.losses import as_loss
 from keras_arl.learners.losses import num_classes
 from keras_arl.learners.memory import ExampleMemory
+from keras_arl.losses.labels import read
 
 # Batches for passes that only need their result.
 _BATCH_SIZE = 256
@@ -28,7 +29,9 @@ class Learner(keras.Model):
     its weights, so that `keras.callbacks.ModelCheckpoint` and
     `BackupAndRestore` store it. On arrays, and on a `PyDataset` of fixed
     order, a training that was interrupted between two epochs and goes on is
-    the one that was not. A learner logs numbers of its own beside the metrics.
+    the one that was not. A learner that is fitted again goes on: its epochs are
+    counted over all calls of `fit`. It logs numbers of its own beside the
+    metrics.
 
     A subclass implements `training_loss(batch, y_pred)`, calls
     `finish_init()` at the end of its constructor, and extends `get_config`.
@@ -86,6 +89,9 @@ class Learner(keras.Model):
         self._steps = self._state("steps", dtype="int32")
         seed = keras.initializers.Constant(np.random.randint(2**31))
         self.seed = self._state("seed", dtype="int32", initializer=seed)
+        # Epochs of all calls of `fit`, and how many of them were before the
+        # epoch that the present call counts as 0.
+        self._progress = self._state("progress", shape=(2,), dtype="int32")
         self._sums = {}
         self.memory = None if tables is None else ExampleMemory(**tables)
 
@@ -102,9 +108,11 @@ class Learner(keras.Model):
         )
 
     def finish_init(self):
-        """Makes the weights that follow from the model, if it is built."""
-        if self.model.built:
-            self.build(self.model.input_shape)
+        """Makes the weights that follow from the model, if they are known."""
+        # Of a subclassed model Keras does not know the shape of the input.
+        shape = getattr(self.model, "input_shape", None)
+        if self.model.built and shape is not None:
+            self.build(shape)
 
     def build(self, input_shape):
         if not self.model.built:
@@ -150,7 +158,20 @@ class Learner(keras.Model):
             outputs: The model's output.
         """
         labels = ops.cast(labels, loss.dtype)
-        return loss.call(labels, ops.cast(outputs, loss.dtype))
+        outputs = ops.cast(outputs, loss.dtype)
+        return ops.cast(loss.call(labels, outputs), "float32")
+
+    def nan_without_label(self, values, labels, outputs):
+        """Values of samples, NaN where a sample's label is none.
+
+        Args:
+            values: Tensor of shape `(n,)`.
+            labels: Class indices or soft labels.
+            outputs: The model's output.
+        """
+        labels = ops.cast(labels, "float32")
+        found = read(labels, ops.cast(outputs, "float32"))
+        return ops.where(found.is_valid, values, float("nan"))
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
@@ -199,11 +220,23 @@ class Learner(keras.Model):
         value = ops.cast(ops.stop_gradient(value), "float32")
         self._sums[name].assign_add(ops.stack([value, ops.ones_like(value)]))
 
+    def counted(self, epoch):
+        """The number of an epoch among those of all calls of `fit`.
+
+        Args:
+            epoch: Its number in the present call.
+        """
+        total, before = (int(n) for n in ops.convert_to_numpy(self._progress))
+        # A call that begins at 0 again goes on where the last one ended.
+        before = max(before, total - epoch)
+        self._progress.assign(np.array([total, before], "int32"))
+        return before + epoch
+
     def begin_epoch(self, epoch):
-        """Called before each epoch, with its number."""
+        """Called before each epoch, with its number by `counted`."""
         self._epoch.assign(epoch)
         # By NumPy: two variables of one buffer cannot both be given to JAX.
-        steps = ops.convert_to_numpy(self.optimizer.iterations)
+        steps = ops.convert_to_numpy(_steps_of(self.optimizer))
         self._steps.assign(steps.astype("int32"))
         for total in self._sums.values():
             total.assign(np.zeros(2, "float32"))
@@ -220,11 +253,13 @@ class Learner(keras.Model):
         """Called after each epoch.
 
         Args:
-            epoch: Its number.
+            epoch: Its number, as in `begin_epoch`.
 
         Returns:
             Dictionary of what is logged beside the metrics.
         """
+        _, before = ops.convert_to_numpy(self._progress)
+        self._progress.assign(np.array([epoch + 1, before], "int32"))
         if self.memory is not None:
             self.memory.check_epoch(epoch)
         logs = {}
@@ -397,3 +432,12 @@ class Learner(keras.Model):
             for key in ("model", "loss")
         }
         return cls(**{**config, **given})
+
+
+def _steps_of(optimizer):
+    """The steps so far, by which a schedule gives the learning rate.
+
+    `optimizer.iterations` counts `gradient_accumulation_steps` of them as one.
+    """
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    return next(v for v in optimizer.variables if v.name == "iteration")

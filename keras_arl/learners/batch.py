@@ -77,10 +77,18 @@ def unpack(x, y, sample_weight):
 
 
 def standard_labels(labels):
-    """Class indices as int32 of shape `(n,)`; soft labels as they are."""
+    """Class indices as int32 of shape `(n,)`; soft labels as they are.
+
+    A number that is not whole, which is no class, becomes -1.
+    """
     if len(labels.shape) == 2 and labels.shape[-1] == 1:
         labels = ops.squeeze(labels, axis=-1)
-    return ops.cast(labels, "int32") if len(labels.shape) == 1 else labels
+    if len(labels.shape) != 1:
+        return labels
+    if keras.backend.is_float_dtype(labels.dtype):
+        is_whole = ops.equal(labels, ops.floor(labels))
+        labels = ops.where(is_whole, labels, -1)
+    return ops.cast(labels, "int32")
 
 
 def class_of(labels):

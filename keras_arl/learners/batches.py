@@ -195,7 +195,9 @@ def weigh(y, sample_weight, class_weight):
         classes = classes.argmax(axis=1)
     weights = [class_weight.get(int(c), 1.0) for c in classes.ravel()]
     weights = np.array(weights, keras.config.floatx())
-    return weights if sample_weight is None else weights * sample_weight
+    if sample_weight is None:
+        return weights
+    return weights * ops.convert_to_numpy(sample_weight).reshape(-1)
 
 
 def as_arrays(tree, name):

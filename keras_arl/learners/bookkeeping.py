@@ -17,13 +17,16 @@ class Bookkeeping(keras.callbacks.Callback):
         self._learner = learner
         self._data = data
 
+        self._epoch = None
+
     def on_epoch_begin(self, epoch, logs=None):
-        self._learner.begin_epoch(epoch)
+        self._epoch = self._learner.counted(epoch)
+        self._learner.begin_epoch(self._epoch)
         seed = int(ops.convert_to_numpy(self._learner.seed))
-        self._data.begin_epoch(seed, epoch)
+        self._data.begin_epoch(seed, self._epoch)
 
     def on_epoch_end(self, epoch, logs=None):
-        values = self._learner.end_epoch(epoch)
+        values = self._learner.end_epoch(self._epoch)
         if logs is not None:
             logs.update(values)
 

@@ -187,6 +187,7 @@ class ConfidenceBranch(TargetLearner):
         p = ops.clip(p, _TINY, 1 - _TINY)
         q = ops.clip(tau * p + (1 - tau) * targets, _SMALLEST_MIXTURE, 1.0)
         losses = self.base_loss.soft_loss(targets, Probabilities(q))
+        losses = self.nan_without_label(losses, batch.labels, p)
         losses = losses - self.penalty * ops.log(tau[:, 0])
         if self.reverse_weight:
             reverse = ops.sum(q * ops.log(targets), axis=-1)

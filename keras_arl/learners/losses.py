@@ -36,10 +36,16 @@ def num_classes(model, input_shape):
         # Of a subclassed model, Keras does not know it.
         output = model.compute_output_spec(_symbolic(input_shape))
         shape = getattr(output, "shape", output)
-    if isinstance(shape, dict) or len(shape) != 2:
+    if (
+        isinstance(shape, dict)
+        or len(shape) != 2
+        or not all(size is None or isinstance(size, int) for size in shape)
+        or (shape[-1] or 0) < 2
+    ):
         raise ValueError(
-            "`model` must have one output of shape (batch_size, num_classes). "
-            f"Received: {shape}"
+            "`model` must have one output of shape (batch_size, num_classes), "
+            "with at least two classes; a binary problem has two softmax "
+            f"outputs here, not one sigmoid. Received: {shape}"
         )
     return shape[-1]
 

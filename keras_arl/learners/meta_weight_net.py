@@ -6,6 +6,7 @@ from keras import ops
 from keras_arl.backend import jvp
 from keras_arl.checks import check_at_least
 from keras_arl.checks import check_positive
+from keras_arl.checks import check_weight
 from keras_arl.learners.virtual import VirtualStepLearner
 
 # Adam's, as PyTorch has them.
@@ -92,7 +93,9 @@ class MetaWeightNet(VirtualStepLearner):
         self.meta_learning_rate = check_positive(
             "meta_learning_rate", meta_learning_rate
         )
-        self.meta_weight_decay = float(meta_weight_decay)
+        self.meta_weight_decay = check_weight(
+            "meta_weight_decay", meta_weight_decay
+        )
         if meta_optimizer not in _META_OPTIMIZERS:
             raise ValueError(
                 f"`meta_optimizer` must be one of {_META_OPTIMIZERS}. "

@@ -26,8 +26,8 @@ def with_index(dataset):
         `"index"`, an int32.
 
     Raises:
-        ValueError: If two passes differ where they begin, or examples come
-            again.
+        ValueError: If the elements are no pairs or triples of one example
+            each, two passes differ where they begin, or examples come again.
 
     Example:
 
@@ -40,6 +40,7 @@ def with_index(dataset):
     """
     import tensorflow as tf
 
+    _check_elements(dataset.element_spec)
     check_place = check_places(dataset, "attach the index")
 
     def attach(index, item):
@@ -48,6 +49,16 @@ def with_index(dataset):
         return x, batches.indexed(y, tf.cast(index, tf.int32)), *rest
 
     return dataset.enumerate().map(attach)
+
+
+def _check_elements(spec):
+    is_tuple = isinstance(spec, tuple) and len(spec) in (2, 3)
+    shape = getattr(spec[1], "shape", ()) if is_tuple else ()
+    if not is_tuple or (shape.rank and shape[0] is None):
+        raise ValueError(
+            "The dataset must yield examples, not batches: (x, y) or (x, y, "
+            f"sample_weight). Received: element_spec={spec}"
+        )
 
 
 class Pipeline:
@@ -141,7 +152,8 @@ def _weighted(dataset, class_weight):
         classes = tf.minimum(tf.cast(classes, tf.int32), largest + 1)
         weights = tf.gather(known, classes)
         if sample_weight is not None:
-            weights *= tf.cast(sample_weight, weights.dtype)
+            given = tf.cast(sample_weight, weights.dtype)
+            weights *= tf.reshape(given, [-1])
         return x, y, weights
 
     return dataset.map(attach)

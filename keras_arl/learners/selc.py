@@ -89,6 +89,7 @@ class SELC(TargetLearner):
         predictions = Logits if self.base_loss.from_logits else Probabilities
         outputs = predictions(ops.cast(y_pred, "float32"))
         losses = self.base_loss.soft_loss(targets, outputs)
+        losses = self.nan_without_label(losses, batch.labels, y_pred)
         return ops.mean(batch.weighted(losses))
 
     def get_config(self):

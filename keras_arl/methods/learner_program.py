@@ -56,6 +56,9 @@ class LearnerProgram:
             last_epochs: Number of last epochs that are evaluated.
         """
         learner, found, losses = self.learner, [], []
+        # Finite unless an output of the epoch is not.
+        sums = [0.0] * (task.epochs - last_epochs)
+        x, labels = task.validation
         begin_as(learner, begun)
         moves, numbers = begun.base_loss.moves, None
         batches = TaskBatches(task, learner.needs_index)
@@ -73,7 +76,10 @@ class LearnerProgram:
             fitting.check_finite("loss", losses, task.epochs)
             learner.end_epoch(epoch)
             if epoch >= task.epochs - last_epochs:
-                found.append(self._accuracy(*task.validation))
+                outputs = self._predicted(x)
+                sums.append(outputs.sum())
+                fitting.check_finite("val_loss", sums, task.epochs)
+                found.append(_accuracy(outputs, labels))
         return found
 
     def _variables(self):
@@ -135,17 +141,19 @@ class LearnerProgram:
             trainable, non_trainable, x, training=False
         )[0]
 
-    def _accuracy(self, x, labels):
+    def _predicted(self, x):
         trainable, non_trainable, _ = self._state()
-        outputs = self.learner.in_batches(
+        return self.learner.in_batches(
             lambda part: self._predict(trainable, non_trainable, part),
             x,
             EVALUATION_BATCH,
         )
-        fitting.check_finite("val_loss", [outputs.sum()], 1)
-        if labels.shape == outputs.shape:
-            labels = labels.argmax(axis=-1)
-        return float(np.mean(outputs.argmax(axis=-1) == labels.reshape(-1)))
+
+
+def _accuracy(outputs, labels):
+    if labels.shape == outputs.shape:
+        labels = labels.argmax(axis=-1)
+    return float(np.mean(outputs.argmax(axis=-1) == labels.reshape(-1)))
 
 
 def _feeds_all(learner):

@@ -1,7 +1,5 @@
 """Trains a task with any method."""
 
-import collections
-
 import keras
 import numpy as np
 
@@ -11,8 +9,8 @@ from keras_arl.methods.learner_fit import LearnerFit
 from keras_arl.methods.learner_fit import built_learner
 from keras_arl.training import PlainTrainer
 from keras_arl.training import fitting
-from keras_arl.training import mappings
 from keras_arl.training.keys import task_key
+from keras_arl.training.program_store import ProgramStore
 
 # As many programs as a `Trainer` keeps by default.
 MOST_PROGRAMS = 32
@@ -30,7 +28,9 @@ class MethodTrainer:
     def __init__(self, trainer):
         self._trainer = trainer
         self._keeps = not isinstance(trainer, PlainTrainer)
-        self._learners = collections.OrderedDict()
+        self._learners = ProgramStore(
+            getattr(trainer, "max_programs", MOST_PROGRAMS)
+        )
 
     def evaluate(self, task, method, last_epochs=1):
         """Mean clean accuracy of the last epochs of a training."""
@@ -55,16 +55,12 @@ class MethodTrainer:
         kind = _kind_of_training(task)
         learner = built_learner(task, method, kind.rewrite)
         key = *task_key(task), kind.key(learner, method)
-        if key in self._learners:
-            self._learners.move_to_end(key)
-        else:
-            mappings.keep(
-                self._learners,
-                key,
-                kind(learner),
-                getattr(self._trainer, "max_programs", MOST_PROGRAMS),
-            )
-        return self._learners[key].accuracies(task, learner, last_epochs)
+        self._learners.prepare(key, task)
+        program = self._learners.get(key)
+        if program is None:
+            program = kind(learner)
+            self._learners.keep(key, program)
+        return program.accuracies(task, learner, last_epochs)
 
 
 def _kind_of_training(task):

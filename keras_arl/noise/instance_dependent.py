@@ -1,7 +1,7 @@
 """Instance-dependent noise: what an example looks like decides its label.
 
-As all noise here it is a function of (seed, example index) and the example
-itself: arrays and `tf.data` pipelines of the same examples get the same labels.
+It is a function of (seed, example index) and the example itself: arrays and
+`tf.data` pipelines of the same examples get the same labels.
 """
 
 import functools

@@ -34,7 +34,7 @@ class CMAESOracle(TrialOracle):
     generation the best candidate of each of the last `finalists` generations
     and the mean of the final distribution (of each run, with `restarts`) are
     therefore evaluated on `selection_tasks` fresh tasks, again as trials;
-    `best()` is the one with the highest mean there.
+    `best()` is the one with the highest mean there, or the lowest regret.
 
     `LossTuner` runs the trials. Keras Tuner's own tuners can, too, in one
     process: in a hypermodel, `oracle.loss(hp)` is the candidate of a trial.
@@ -224,6 +224,21 @@ class CMAESOracle(TrialOracle):
             "baseline": self.has_baseline,
         }
 
+    def check_baseline(self):
+        """Raises a `ValueError` if cross-entropy is needed but not trained."""
+        if self.has_baseline or not (self.panel or self.fitness == "regret"):
+            return
+        raise ValueError(
+            "A `panel` and `fitness='regret'` need cross-entropy on each task, "
+            "which a `LossTuner` with `baseline=True` trains. Received: "
+            f"panel={self.panel} and fitness={self.fitness!r}"
+        )
+
+    def create_trial(self, tuner_id):
+        """As `TrialOracle.create_trial`, for the tuners of Keras Tuner."""
+        self.check_baseline()
+        return super().create_trial(tuner_id)
+
     def loss(self, hyperparameters, **kwargs):
         """The candidate of a trial.
 
@@ -336,11 +351,12 @@ class CMAESOracle(TrialOracle):
             A list of dictionaries, one per complete generation: `generation`,
             from 1; `run`, the number of its run, from 1; `fitness`, for each
             candidate the mean over the tasks of its score minus
-            cross-entropy's, `None` if a trial failed; their maximum `best` and
-            their mean `mean` (NaN if there is none); `failed`, the number of
-            candidates with a failed trial; and `baseline`, cross-entropy's
-            mean score. Without a baseline (see `LossTuner`) `baseline` is
-            `None` and `fitness` is what CMA-ES is told.
+            cross-entropy's, `None` if a trial failed or racing left it out;
+            their maximum `best` and their mean `mean` (NaN if there is none);
+            `failed`, the number of candidates with a failed trial; and
+            `baseline`, cross-entropy's mean score. Without a baseline (see
+            `LossTuner`) `baseline` is `None` and `fitness` that of the oracle's
+            argument of this name.
         """
         return self._schedule.history()
 
@@ -374,9 +390,13 @@ class CMAESOracle(TrialOracle):
         """
         winner = self.selection()[0]
         if winner["score"] is None:
-            failed = (r for r in self._results.values() if r.score is None)
+            failed = (
+                result.message
+                for position, result in sorted(self._results.items())
+                if position >= 0 and result.score is None
+            )
             raise RuntimeError(
-                f"Every finalist failed. The first one:\n{next(failed).message}"
+                f"Every finalist failed. The first one:\n{next(failed)}"
             )
         return winner["vector"]
 

@@ -60,9 +60,7 @@ class SearchProgress:
         for position, result in results.items():
             if result.raised:
                 reason = result.message.strip().rpartition("\n")[2]
-                number = self._generation.first_trial + position
-                which = f"Trial {number}" if position >= 0 else "Cross-entropy"
-                print(f"\n{which} failed: {reason}")
+                print(f"\n{self._name(position)} failed: {reason}")
         self._results.update(results)
         done = sum(position >= 0 for position in self._results)
         fitness = self._fitness()
@@ -80,6 +78,11 @@ class SearchProgress:
     def tell(self, line):
         """Shows a line of text."""
         print(f"\n{line}")
+
+    def _name(self, position):
+        if position >= 0:
+            return f"Trial {self._generation.first_trial + position}"
+        return self._generation.candidate(position) or "Cross-entropy"
 
     def _compile_seconds(self):
         return getattr(self._trainer, "compile_seconds", 0.0)

@@ -132,13 +132,15 @@ class TaylorSpace(SearchSpace):
         Raises:
             ValueError: If the space does not hold it.
         """
-        if loss.moves:
+        if getattr(loss, "moves", False):
             raise ValueError(
                 f"The loss moves over a training. Expected one of {self}"
             )
         return self._unmoved(loss)
 
     def _unmoved(self, loss):
+        if not isinstance(loss, TaylorLoss):
+            raise ValueError(f"Expected one of {self}. Received: {loss!r}")
         if (loss.order, loss.class_aware) != (self.order, self.class_aware):
             raise ValueError(
                 f"The loss has order={loss.order} and class_aware="

@@ -67,7 +67,13 @@ class TensorBoard(SearchCallback):
 
     def _write(self, tuner):
         """Writes what this object has not written yet."""
-        candidates = tuner.candidates()
+        oracle = tuner.oracle
+        candidates = [
+            row
+            for row in tuner.candidates()
+            # Of a generation that goes on cross-entropy's scores may follow.
+            if row["generation"] <= oracle.generation or oracle.finished
+        ]
         for row in candidates:
             run = (
                 f"{row['phase']}-{row['generation']:03d}"
@@ -77,7 +83,7 @@ class TensorBoard(SearchCallback):
         best = {
             row["generation"]: row for row in best_by_generation(candidates)
         }
-        for row in tuner.oracle.history():
+        for row in oracle.history():
             number = row["generation"]
             self._write_events(
                 "generations",

@@ -136,10 +136,11 @@ class LossTuner(keras_tuner.Tuner):
         # Keras Tuner prints a table per trial; here is a progress bar.
         oracle.verbose = 0
         oracle.has_baseline = bool(baseline)
-        if oracle.panel and not baseline:
+        oracle.check_baseline()
+        if oracle.objective.name != _OBJECTIVE:
             raise ValueError(
-                "A `panel` is trained beside cross-entropy. Received: "
-                f"panel={oracle.panel} and baseline={baseline}"
+                f"A loss search maximises {_OBJECTIVE!r}, the clean accuracy. "
+                f"Received: objective={oracle.objective.name!r}"
             )
         oracle.further_settings = {
             "last_epochs": self.last_epochs,
@@ -390,6 +391,10 @@ class LossTuner(keras_tuner.Tuner):
     def _get_tuner_fname(self):
         # What tells the base class that there is a search to continue.
         return os.path.join(self.directory, self.project_name, SETTINGS_FILE)
+
+
+# What `search` scores by.
+_OBJECTIVE = "val_accuracy"
 
 
 def _check_environment():

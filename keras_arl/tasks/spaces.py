@@ -199,8 +199,9 @@ def diverse_spaces(long=False, deep=False):
             different skill. `ARLMemory` and `ARL(version=2)` were searched
             without. Defaults to `False`.
         deep: Whether there are also dense networks of 256 units and of four
-            layers, residual networks, convolutions on MNIST, and more networks
-            with batch normalisation. Defaults to `False`.
+            layers, residual networks (15 epochs on MNIST), convolutions on
+            MNIST, and more networks with batch normalisation. Defaults to
+            `False`.
 
     Returns:
         A tuple of `TaskSpace`, for `TaskFamily`.

@@ -172,6 +172,7 @@ def test_labels_that_are_no_whole_numbers():
         lambda d: d.map(lambda e: {**e, "image": tf.zeros((8, 8, 3))}),
         lambda d: d.map(lambda e: e["image"]),
         lambda d: d.map(lambda e: (e["image"], tf.one_hot(e["label"], 3))),
+        lambda d: d.map(lambda e: (e["image"], e["label"], 0.5)),
     ],
 )
 def test_datasets_of_another_form(change):

@@ -300,6 +300,23 @@ def test_report_tasks_are_not_among_those_of_a_search():
     assert evaluation.report_configs(space, runs=4, seed=1) != configs
 
 
+def test_report_tasks_are_of_the_space():
+    space = tasks.TaskSpace(
+        architectures=tasks.sample_architectures(2, seed=0, families=("mlp",)),
+        num_classes=(3,),
+        imbalances=(10.0,),
+        input_noises=(0.5,),
+        pooling=2,
+    )
+    for config in evaluation.report_configs(space, runs=2):
+        assert config.architecture.family == "mlp"
+        assert (config.num_classes, config.imbalance) == (3, 10.0)
+        assert (config.input_noise, config.pooling) == (0.5, 2)
+    residual = tasks.TaskSpace(families=("resnet",))
+    with pytest.raises(ValueError, match=r"families=\('resnet',\)"):
+        evaluation.report_configs(residual)
+
+
 def test_fresh_tasks_are_drawn_as_in_a_search():
     family = tasks.TaskFamily(
         (tasks.TaskSpace(), tasks.TaskSpace(noises=(("pair_flip", 0.4),)))

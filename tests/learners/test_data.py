@@ -202,6 +202,18 @@ REFUSED = {
         lambda: {"x": X, "y": Y, "meta_data": CLEAN},
         "does not learn from clean",
     ),
+    "dictionaries": (
+        lambda: {
+            "x": learners.with_index(
+                examples().map(lambda x, y: {"image": x, "label": y})
+            ).batch(BATCH_SIZE)
+        },
+        r"must yield examples, not batches: .*image",
+    ),
+    "index of a batch": (
+        lambda: {"x": learners.with_index(examples().batch(BATCH_SIZE))},
+        r"must yield examples, not batches: .*None",
+    ),
     "batch size of a dataset": (
         lambda: {"x": Ordered(), "batch_size": 3},
         "brings its own",
@@ -302,6 +314,16 @@ def test_weights_and_penalties_are_those_of_keras(kind, name):
         np.testing.assert_allclose(mine, kerass, rtol=1e-4, atol=1e-5)
     for key, values in expected.history.items():
         np.testing.assert_allclose(history.history[key], values, rtol=1e-4)
+
+
+def test_weights_of_class_and_sample_are_multiplied():
+    for weights in (np.arange(3.0), np.arange(3.0)[:, None]):
+        found = learners.batches.weigh(np.array([0, 1, 1]), weights, {1: 3.0})
+        np.testing.assert_array_equal(found, [0.0, 3.0, 6.0])
+    y = np.array([0, 1, 1])
+    data = tf.data.Dataset.from_tensors((X[:3], y, np.arange(3.0)[:, None]))
+    ((_, _, found),) = learners.pipelines._weighted(data, {1: 3.0})
+    np.testing.assert_array_equal(found, [0.0, 3.0, 6.0])
 
 
 def test_small_loss_takes_the_easiest_of_each_class():

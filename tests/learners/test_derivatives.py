@@ -87,6 +87,26 @@ def test_running_statistics_are_those_of_one_plain_step(rng):
         )
 
 
+@pytest.mark.parametrize("forward_mode", [True, False])
+def test_a_model_with_an_embedding(forward_mode):
+    embedding = keras.layers.Embedding(7, 4)
+    layers = [embedding, keras.layers.GlobalAveragePooling1D()]
+    model = keras.Sequential(
+        [
+            keras.Input((5,), dtype="int32"),
+            *layers,
+            keras.layers.Dense(3, activation="softmax"),
+        ]
+    )
+    learner = learners.L2B(model, warmup_epochs=0, forward_mode=forward_mode)
+    learner.compile("sgd", run_eagerly=keras.config.backend() == "tensorflow")
+    x = np.arange(60).reshape(12, 5) % 7
+    y = np.arange(12) % 3
+    before = ops.convert_to_numpy(embedding.embeddings)
+    learner.fit(x, y, meta_data=(x[:6], y[:6]), verbose=0)
+    assert np.any(ops.convert_to_numpy(embedding.embeddings) != before)
+
+
 def test_all_passes_draw_the_same_dropout(rng):
     learner = learners.L2B(small_network(dropout=0.5))
     x = ops.convert_to_tensor(small_data(rng)[0])

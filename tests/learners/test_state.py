@@ -128,6 +128,17 @@ def test_killed_and_backed_up_is_as_if_it_were_not(tmp_path):
     assert_same_state(killed, whole)
 
 
+@pytest.mark.parametrize("name", ["marvel", "selc"])
+def test_fits_of_one_epoch_are_one_fit_of_as_many(name):
+    whole = make(name, **UNCOMPILED)
+    fit(whole, epochs=3)
+    parts = make(name, **UNCOMPILED)
+    for _ in range(3):
+        fit(parts, epochs=1)
+    assert_same_state(parts.model, whole.model)
+    assert_same_state(parts.memory, whole.memory)
+
+
 @pytest.mark.parametrize("name", ["adaptive", "confidence", "l2b", "marvel"])
 def test_evaluates_and_predicts_as_its_model(name, tmp_path):
     learner = make(name, **UNCOMPILED)
@@ -214,6 +225,13 @@ def test_the_learning_rate_is_the_present_one():
     fit(learner)
     # Of two steps an epoch, the next one is the third.
     assert float(ops.convert_to_numpy(learner.learning_rate)) == 0.25
+    ramp = keras.optimizers.schedules.PolynomialDecay(0.5, 4, 0.0)
+    accumulating = keras.optimizers.SGD(ramp, gradient_accumulation_steps=2)
+    learner.compile(accumulating, **UNCOMPILED)
+    fit(learner)
+    assert float(ops.convert_to_numpy(learner.learning_rate)) == 0.25
+    fit(learner)
+    assert float(ops.convert_to_numpy(learner.learning_rate)) == 0.0
     learner.compile(keras.optimizers.SGD(0.5), **UNCOMPILED)
     change = keras.callbacks.LearningRateScheduler(lambda epoch: 0.125)
     fit(learner, callbacks=[change])
@@ -280,15 +298,39 @@ def test_models_that_do_not_fit_are_refused():
     two = keras.Sequential([keras.Input((4, 4)), keras.layers.Dense(3)])
     with pytest.raises(ValueError, match="one output of shape"):
         learners.ELR(two)
+    inputs = keras.Input((4,))
+    outputs = [keras.layers.Dense(size)(inputs) for size in (3, 2)]
+    with pytest.raises(ValueError, match=r"one output of shape.*3.*2"):
+        learners.ELR(keras.Model(inputs, outputs))
+    with pytest.raises(ValueError, match=r"two classes.*\(None, 1\)"):
+        learners.SELC(keras.Model(inputs, keras.layers.Dense(1)(inputs)))
     with pytest.raises(ValueError, match="`model` must be"):
         learners.ELR(keras.layers.Dense(3))
+    with pytest.raises(ValueError, match=r"meta_weight_decay=-1"):
+        learners.MetaWeightNet(network(), meta_weight_decay=-1.0)
     with pytest.raises(ValueError, match="cannot be found"):
         learners.ConfidenceBranch(keras.Sequential([keras.layers.Dense(3)]))
 
 
+@pytest.mark.parametrize("name", ["selc", "confidence"])
+@pytest.mark.parametrize("label", [-1, NUM_CLASSES, 0.5, np.nan])
+def test_a_label_that_is_no_class_is_not_trained_on(name, label):
+    learner = make(name, **UNCOMPILED)
+    labels = Y.astype("float32")
+    labels[0] = label
+    if BACKEND == "jax":
+        history = learner.fit(X, labels, verbose=0)
+        assert np.isnan(history.history["loss"]).all()
+        return
+    # Values that can be seen raise an error.
+    with pytest.raises(ValueError, match="must be integers"):
+        learner.fit(X, labels, verbose=0)
+
+
+@keras.saving.register_keras_serializable(package="tests")
 class Subclassed(keras.Model):
-    def __init__(self):
-        super().__init__()
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
         self.dense = keras.layers.Dense(NUM_CLASSES, activation="softmax")
 
     def call(self, x):
@@ -301,6 +343,30 @@ def test_a_model_that_is_not_built_yet():
     fit(learner)
     assert learner.targets.shape == (SIZE, NUM_CLASSES)
     assert learner.evaluate(X, Y, verbose=0) > 0
+
+
+def test_a_subclassed_model_that_was_called_before(tmp_path):
+    model = Subclassed()
+    before = model(X)
+    learner = learners.ELR(model)
+    learner.compile(keras.optimizers.SGD(0.0), **UNCOMPILED)
+    fit(learner)
+    np.testing.assert_allclose(learner.predict(X, verbose=0), before, rtol=1e-5)
+    learner.save(tmp_path / "learner.keras")
+    loaded = keras.saving.load_model(tmp_path / "learner.keras")
+    np.testing.assert_array_equal(loaded.targets, learner.targets)
+    np.testing.assert_allclose(loaded.predict(X, verbose=0), before, rtol=1e-5)
+
+
+@pytest.mark.skipif(BACKEND == "jax", reason="JAX has 32 bits unless asked")
+@pytest.mark.parametrize("name", ["elr", "l2b"])
+def test_numbers_of_64_bits(name):
+    keras.config.set_floatx("float64")
+    try:
+        learner = make(name, **UNCOMPILED)
+        assert np.isfinite(fit(learner).history["loss"]).all()
+    finally:
+        keras.config.set_floatx("float32")
 
 
 def test_nothing_to_suspect_before_fit():

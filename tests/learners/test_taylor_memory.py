@@ -179,6 +179,14 @@ def test_wrong_numbers(arguments, message):
         learners.TaylorMemory(model, **arguments)
 
 
+def test_the_one_that_ships_with_another_loss():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4)])
+    learner = learners.ARLMemory(model, from_logits=True, loss="gce")
+    assert repr(learner.base_loss) == "GCE(q=0.7, from_logits=True)"
+    with pytest.raises(ValueError, match="`from_logits` must be as in `loss`"):
+        learners.ARLMemory(model, from_logits=True, loss=losses.GCE())
+
+
 def test_the_one_that_ships_is_its_file(monkeypatch, tmp_path):
     path = arl_memory._FILE
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4)])

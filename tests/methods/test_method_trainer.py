@@ -1,5 +1,6 @@
 """Learners that differ in numbers alone, trained one after another."""
 
+import dataclasses
 import functools
 
 import keras
@@ -92,3 +93,16 @@ def test_names_of_methods():
         named("Learner!")
     wrapped = WithMetaData(losses.GCE())
     assert expression(wrapped.method) == "GCE(q=0.7)"
+
+
+def test_another_model_of_one_architecture_is_refused():
+    trainer, task = MethodTrainer(Trainer()), points_task(0, epochs=1)
+    trainer.accuracies(task, learners.ELR)
+
+    def wide():
+        dense = keras.layers.Dense
+        return keras.Sequential([keras.Input((2,)), dense(3), dense(2)])
+
+    other = dataclasses.replace(task, build_model=wide)
+    with pytest.raises(ValueError, match=r"architecture='linear': variables"):
+        trainer.accuracies(other, learners.ELR)

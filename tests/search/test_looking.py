@@ -131,6 +131,15 @@ def test_tensorboard_shows_candidates_with_score_and_gain(watched, ask):
     assert sum(row["score"] is None for row in candidates) == 1
 
 
+def test_tensorboard_waits_for_cross_entropy_on_all_tasks(tmp_path):
+    tuner = toy(tmp_path, stop_after=6, **SETTINGS)
+    with pytest.raises(KeyboardInterrupt):
+        tuner.search(verbose=0)
+    assert any(row["gain"] is not None for row in tuner.candidates())
+    search.TensorBoard(tmp_path / "logs").on_search_begin(tuner)
+    assert not (tmp_path / "logs").exists()
+
+
 def test_tensorboard_shows_fitness_and_the_loss_by_generation(watched, ask):
     tuner = watched[0]
     for name, tag in (("best", "best"), ("baseline", "cross_entropy")):

@@ -8,8 +8,10 @@ import keras_tuner
 import numpy as np
 import pytest
 
+from keras_arl.losses import TaylorLoss
 from keras_arl.losses.taylor import polynomial
 from keras_arl.search import CMAESOracle
+from keras_arl.search.generation import SELECTION
 from tests.search.toy import BASELINE
 from tests.search.toy import SPACE
 from tests.search.toy import outcome
@@ -156,14 +158,27 @@ def test_failures_in_a_row_do_not_end_the_search(tmp_path):
     assert all("ValueError: boom" in row["message"] for row in failed)
 
 
-def test_finalists_that_all_failed_are_told(tmp_path):
+def test_finalists_that_all_failed_are_told(tmp_path, capsys):
     tuner = toy(
         tmp_path,
         generations=1,
         popsize=4,
         fails=lambda count, task, loss: count >= 4,
+        panel=("sce",),
     )
-    tuner.search(verbose=0)
+    # So do cross-entropy and the panel, for another reason.
+    evaluate = tuner.trainer.evaluate
+
+    def failing(task, loss, last_epochs):
+        if not isinstance(loss, TaylorLoss) and tuner.oracle.phase == SELECTION:
+            raise ValueError("no rival")
+        return evaluate(task, loss, last_epochs)
+
+    tuner.trainer.evaluate = failing
+    tuner.search()
+    shown = capsys.readouterr().out
+    assert "Cross-entropy failed: ValueError: no rival" in shown
+    assert "sce failed: ValueError: no rival" in shown
     with pytest.raises(RuntimeError, match=r"(?s)Every finalist failed.*boom"):
         tuner.best_loss()
 

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from keras_arl import learners
+from keras_arl import losses
 from keras_arl.losses import ARL
 from keras_arl.losses import TaylorLoss
 from keras_arl.losses.taylor import polynomial
@@ -96,6 +97,12 @@ def test_a_search_can_start_from_the_loss_that_ships():
     assert TaylorSpace().to_method(vector).expression() == arl.expression()
     with pytest.raises(ValueError, match="The loss has order=4"):
         TaylorSpace(order=3).starting_point("arl")
+    for space in (TaylorSpace(), ScheduledTaylorSpace(), MemorySpace()):
+        with pytest.raises(ValueError, match=r"Expected one of .*SCE\("):
+            space.numbers_of(losses.SCE())
+    with_memory = MemorySpace().to_method([0.0] * 16)
+    with pytest.raises(ValueError, match=r"Expected one of .*TaylorMemory"):
+        TaylorSpace().numbers_of(with_memory)
 
 
 def test_numbers_of_a_known_loss():

@@ -96,6 +96,12 @@ def test_trials_that_others_have_are_not_handed_out_again(tmp_path):
     assert message == "ended without a finite val_accuracy"
 
 
+def test_tuners_of_keras_tuner_have_no_panel():
+    oracle = CMAESOracle(fitness="regret", panel=("sce",), seed=0)
+    with pytest.raises(ValueError, match=r"panel=\('sce',\) and fitness='reg"):
+        oracle.create_trial("tuner")
+
+
 def test_a_race_is_run_trial_by_trial(tmp_path):
     oracle = CMAESOracle(
         generations=1, popsize=4, tasks_per_generation=3, racing=True, seed=0

@@ -347,6 +347,16 @@ def test_arguments_of_the_wrong_kind(tmp_path):
         LossTuner(CMAESOracle(), points, last_epochs=0, directory=tmp_path)
     with pytest.raises(ValueError, match="job_timeout=0"):
         LossTuner(CMAESOracle(), points, job_timeout=0, directory=tmp_path)
+    with pytest.raises(ValueError, match="objective='val_auc'"):
+        LossTuner(CMAESOracle(objective="val_auc"), points, directory=tmp_path)
+    for kwargs in ({"fitness": "regret"}, {"panel": ("sce",)}):
+        with pytest.raises(ValueError, match="need cross-entropy on each task"):
+            LossTuner(
+                CMAESOracle(**kwargs),
+                points,
+                baseline=False,
+                directory=tmp_path,
+            )
 
 
 def test_what_makes_no_sense_here_says_so(tmp_path):
