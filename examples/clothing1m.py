@@ -71,7 +71,8 @@ _WEIGHTS = flags.DEFINE_string(
 _LOSS = flags.DEFINE_string(
     "loss",
     None,
-    "Loss: a name of keras_arl.losses.names(), two joined by +, or a loss file "
+    "Loss, at the settings published for the dataset (CIFAR-10's for CIFAR-10N): "
+    "a name of keras_arl.losses.names(), two joined by +, or a loss file "
     "(*.json) of a search. Default: arl; of a learner, the published one.",
 )
 _LEARNER = flags.DEFINE_enum(
@@ -290,7 +291,8 @@ def chosen_loss():
     if name.endswith(".json"):
         return losses.load(name, from_logits=True)
     try:
-        return losses.get(name, from_logits=True)
+        published_for = _DATASET.value.removesuffix("_n")
+        return losses.get(name, published_for, from_logits=True)
     except TypeError as error:
         program.fail(f"--loss={name} needs more than its name: {error}")
 

@@ -27,7 +27,8 @@ class ARL(TaylorLoss):
     Args:
         version: `1`, or `2` for the coefficients of a later search, which gain
             where each class is mistaken for a similar one, and lose in long
-            trainings; see examples/guides/arl.md. Defaults to `1`.
+            trainings of wide networks at high learning rates; see
+            examples/guides/arl.md. Defaults to `1`.
         **kwargs: `from_logits`, `ignore_class`, `reduction` and others, see
             `ClassificationLoss`.
 
