@@ -71,9 +71,9 @@ _WEIGHTS = flags.DEFINE_string(
 _LOSS = flags.DEFINE_string(
     "loss",
     None,
-    "Loss, at the settings published for the dataset (CIFAR-10's for CIFAR-10N): "
-    "a name of keras_arl.losses.names(), two joined by +, or a loss file "
-    "(*.json) of a search. Default: arl; of a learner, the published one.",
+    "Loss: a name of keras_arl.losses.names(), two joined by +, with the "
+    "settings published for the dataset (for CIFAR-10N CIFAR-10's); or a loss "
+    "file (*.json) of a search. Default: arl; of a learner, the published one.",
 )
 _LEARNER = flags.DEFINE_enum(
     "learner", None, noisy_learners.NAMES, "Learner, at published settings."

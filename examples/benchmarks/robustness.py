@@ -38,8 +38,8 @@ has: an unfair advantage over a method with one setting.
 
 The sizes are for two cores. On a larger machine, --full_data takes all
 examples, of which it leaves none clean for learners (--learners=none), --width
-widens the networks and --epochs trains longer. One file may hold rows of several
-sizes: each row says how it was trained.
+widens the networks and --epochs trains longer. One file may hold rows of
+several sizes: each row says how it was trained.
 
 KERAS_BACKEND=jax is several times faster than TensorFlow. With --processes on a
 CPU, one thread for each process is faster again: set NPROC=1 and
