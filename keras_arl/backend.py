@@ -88,7 +88,9 @@ def value_and_gradient(function, x):
         with tf.GradientTape() as tape:
             tape.watch(x)
             value = function(x)
-        gradient = tape.gradient(value, x)
+        gradient = tape.gradient(
+            value, x, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
     elif backend == "jax":
         import jax
 
@@ -98,7 +100,9 @@ def value_and_gradient(function, x):
 
         x = ops.convert_to_tensor(x).requires_grad_()
         value = function(x)
-        (gradient,) = torch.autograd.grad(value, x)
+        (gradient,) = torch.autograd.grad(
+            value + 0 * ops.sum(x), x, allow_unused=True, materialize_grads=True
+        )
     return float(ops.convert_to_numpy(value)), ops.convert_to_numpy(gradient)
 
 

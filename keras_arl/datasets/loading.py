@@ -78,6 +78,10 @@ def load_dataset(name):
 
 def _side_by_side(name):
     left_name, _, right_name = name.partition("+")
+    if "+" in right_name:
+        raise ValueError(
+            f"At most two sets can be side by side. Received: {name!r}"
+        )
     left, right = load_dataset(left_name), load_dataset(right_name)
     same = left_name == right_name
     if (

@@ -7,6 +7,8 @@ from keras_arl.checks import check_number
 from keras_arl.losses.base import ClassificationLoss
 from keras_arl.losses.predictions import take_labelled
 
+# Of the temperatures from 1.
+_LEAST_DISTANCE = 1e-6
 # Iterations to the normalisation of the tempered softmax. Google's program
 # makes 5; the two Newton steps that follow correct what these leave.
 _ITERATIONS = 10
@@ -43,7 +45,8 @@ class BiTempered(ClassificationLoss):
             `ClassificationLoss`.
 
     Raises:
-        ValueError: If `t1` or `t2` is out of range.
+        ValueError: If `t1` or `t2` is out of range, or within 1e-6 of 1, which
+            float32 takes for 1.
 
     Example:
 
@@ -61,9 +64,17 @@ class BiTempered(ClassificationLoss):
     def __init__(self, t1=0.8, t2=1.2, **kwargs):
         super().__init__(**kwargs)
         self.t1 = check_number(
-            "t1", t1, "a number in [0, 1)", lambda x: 0 <= x < 1
+            "t1",
+            t1,
+            f"a number in [0, 1 - {_LEAST_DISTANCE}]",
+            lambda x: 0 <= x <= 1 - _LEAST_DISTANCE,
         )
-        self.t2 = check_number("t2", t2, "a number above 1", lambda x: x > 1)
+        self.t2 = check_number(
+            "t2",
+            t2,
+            f"a number of at least 1 + {_LEAST_DISTANCE}",
+            lambda x: x >= 1 + _LEAST_DISTANCE,
+        )
 
     def index_loss(self, labels, predictions):
         t1 = self.number("t1")

@@ -5,7 +5,10 @@ import numpy as np
 from keras import ops
 
 from keras_arl.losses.base import ClassificationLoss
+from keras_arl.losses.predictions import LogProbabilities
 from keras_arl.noise import check_transition
+
+_LOG_OF_ZERO = -1e30
 
 
 class _Correction(ClassificationLoss):
@@ -68,6 +71,16 @@ class ForwardCorrection(_Correction):
     """
 
     def index_loss(self, labels, predictions):
+        if isinstance(predictions, LogProbabilities):
+            with np.errstate(divide="ignore"):
+                logs = np.maximum(np.log(self.transition.T), _LOG_OF_ZERO)
+            columns = ops.take(
+                self._row_per_label(logs, predictions), labels, axis=0
+            )
+            # A sum of probabilities that are all 0 in float32 has a logarithm.
+            return -ops.logsumexp(
+                predictions.log_probabilities + columns, axis=-1
+            )
         columns = self._row_per_label(self.transition.T, predictions)
         noisy = ops.sum(
             predictions.probabilities * ops.take(columns, labels, axis=0), -1

@@ -10,6 +10,7 @@ from keras_arl.losses.base import ClassificationLoss
 
 # What probabilities count at least, in the authors' program.
 _LEAST = 1e-7
+_LEAST_WEIGHT = 1e-6
 
 
 @keras.saving.register_keras_serializable(package="keras_arl")
@@ -38,7 +39,8 @@ class JS(ClassificationLoss):
             `ClassificationLoss`.
 
     Raises:
-        ValueError: If `weight` is not in (0, 1).
+        ValueError: If `weight` is not in (0, 1), or within 1e-6 of an end,
+            where float32 loses it.
 
     Example:
 
@@ -56,7 +58,10 @@ class JS(ClassificationLoss):
     def __init__(self, weight=0.5, scaled=True, **kwargs):
         super().__init__(**kwargs)
         self.weight = check_number(
-            "weight", weight, "a number in (0, 1)", lambda x: 0 < x < 1
+            "weight",
+            weight,
+            f"a number in [{_LEAST_WEIGHT}, 1 - {_LEAST_WEIGHT}]",
+            lambda x: _LEAST_WEIGHT <= x <= 1 - _LEAST_WEIGHT,
         )
         self.scaled = bool(scaled)
 

@@ -13,6 +13,8 @@ from keras_arl.losses.predictions import model_logits
 
 # Keeps the scores finite where all logits are far below 0.
 _LEAST_MEAN = 1e-12
+# Of margin to temperature; e^88 is beyond float32.
+_LARGEST_RATIO = 80
 
 
 @keras.saving.register_keras_serializable(package="keras_arl")
@@ -59,6 +61,12 @@ class LDRKL(ClassificationLoss):
         super().__init__(**kwargs)
         self.margin = check_weight("margin", margin)
         self.temperature = check_positive("temperature", temperature)
+        if self.margin > _LARGEST_RATIO * self.temperature:
+            raise ValueError(
+                f"`margin` must be at most {_LARGEST_RATIO} times "
+                "`temperature`: its exponential overflows. Received: "
+                f"margin={margin}, temperature={temperature}"
+            )
 
     def index_loss(self, labels, predictions):
         scores = self._scores(predictions)

@@ -27,6 +27,9 @@ class Number:
         return floats(value) if isinstance(value, keras.Variable) else value
 
     def __set__(self, loss, value):
+        # Once the constructor has set it, and checked it.
+        if self._name in vars(loss) and "hyperparameters" in vars(type(loss)):
+            type(loss).from_config({**loss.get_config(), self._name: value})
         set_number(loss, self._name, value)
         warn_if_constant_of_a_trace(loss)
 

@@ -21,7 +21,7 @@ class LossSchedule(keras.callbacks.Callback):
 
     Args:
         loss: The loss that the model is compiled with, or a part of it.
-            Defaults to `None`: the one that is found there.
+            Defaults to `None`: that loss and its parts, all that move.
         epochs: Number of epochs of the whole training, where `fit` is called
             for a part of them. Defaults to `None`: that of `fit`.
 
@@ -50,23 +50,23 @@ class LossSchedule(keras.callbacks.Callback):
             raise ValueError(
                 f"`loss` must be {_EXPECTED}. Received: loss={loss}"
             )
-        self.loss = self._given = loss
+        self._given = loss
+        self._losses = []
         self.epochs = epochs
         if epochs is not None:
             self.epochs = check_at_least("epochs", epochs, 1)
 
-    def _numbers(self, epoch):
+    def _numbers(self, loss, epoch):
         epochs = self.epochs or self.params["epochs"]
-        return self.loss.moving_numbers(epoch, epochs)
+        return loss.moving_numbers(epoch, epochs)
 
     def on_train_begin(self, logs=None):
         # A learner has its loss apart from that of `compile`.
         losses = [self.model.loss, getattr(self.model, "base_loss", None)]
         found = [loss for loss in _losses_of(losses) if _moves(loss)]
         # One within a function is not found, so that what is given must do.
-        if self._given is None and len(found) == 1:
-            self.loss = found[0]
-        elif self._given is None or (found and self._given not in found):
+        self._losses = found if self._given is None else [self._given]
+        if not self._losses or (found and self._losses[0] not in found):
             raise ValueError(
                 f"The model must be compiled with {_EXPECTED}, that of "
                 f"the schedule. A loaded model has its own, which a schedule "
@@ -78,15 +78,19 @@ class LossSchedule(keras.callbacks.Callback):
                 f"`fit` trains up to epoch {self.params['epochs']}, later than "
                 f"the schedule's last one. Received: epochs={self.epochs}"
             )
-        self.loss.is_moved = True
-        if _have_read_anew(self.loss, self._numbers(0)):
+        are_new = []
+        for loss in self._losses:
+            loss.is_moved = True
+            are_new.append(_have_read_anew(loss, self._numbers(loss, 0)))
+        if any(are_new):
             # What was compiled before keeps the numbers it was traced with.
             self.model.make_train_function(force=True)
             self.model.make_test_function(force=True)
 
     def on_epoch_begin(self, epoch, logs=None):
-        for name, value in self._numbers(epoch).items():
-            set_number(self.loss, name, value)
+        for loss in self._losses:
+            for name, value in self._numbers(loss, epoch).items():
+                set_number(loss, name, value)
 
 
 def _moves(loss):

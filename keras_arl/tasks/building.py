@@ -23,6 +23,7 @@ NOISES = (
     "weak_classifier",
     "annotators",
 )
+_EVALUATIONS = ("validation", "test")
 _BY_EXAMPLE = {
     "instance_dependent": noise.instance_dependent_labels,
     "weak_classifier": noise.weak_classifier_labels,
@@ -132,6 +133,23 @@ def split_examples(dataset, config, seed, classes):
     Raises:
         ValueError: If there are too few examples.
     """
+    if config.evaluation not in _EVALUATIONS:
+        raise ValueError(
+            f"`evaluation` must be one of {_EVALUATIONS}. Received: "
+            f"evaluation={config.evaluation!r}"
+        )
+    if config.evaluation == "validation" and config.num_evaluation is None:
+        raise ValueError(
+            "`num_evaluation` must be a number of examples where they are held "
+            "out from those to train on. Received: num_evaluation=None and "
+            f"evaluation={config.evaluation!r}"
+        )
+    if config.imbalance != 1 and config.num_train is None:
+        raise ValueError(
+            "`imbalance` chooses among examples, so that `num_train` must be "
+            f"fewer than all. Received: imbalance={config.imbalance} and "
+            "num_train=None"
+        )
     rng = np.random.default_rng(seed)
     is_in = np.isin(dataset.pool_labels, classes)
     pool = rng.permutation(np.flatnonzero(is_in))

@@ -87,9 +87,9 @@ def as_matrix_products(model, batch_size):
         batch_size: Number of examples a batch.
 
     Returns:
-        A new model with variables in the same order, or the given one if there
-        is nothing to write or it is not one of layers alone, which can be made
-        again from their configurations (a subclass of `keras.Model`, say).
+        A new model with variables in the same order, which has the other layers
+        of the given one; or the given one if there is nothing to write or it is
+        not one of layers alone (a subclass of `keras.Model`, say).
     """
 
     def is_written(layer):
@@ -98,8 +98,10 @@ def as_matrix_products(model, batch_size):
         )
 
     def clone(layer):
-        kind = PatchesConv2D if is_written(layer) else type(layer)
-        return kind.from_config(layer.get_config())
+        if is_written(layer):
+            return PatchesConv2D.from_config(layer.get_config())
+        # What a layer was adapted to need not be in its configuration.
+        return layer
 
     # Keras's own two: what a subclass does in `call` cannot be cloned.
     if not type(model).__module__.startswith("keras."):

@@ -48,6 +48,7 @@ class PlainTrainer:
 
     def evaluate_all(self, task, losses, last_epochs=1):
         """As `keras_arl.training.Trainer.evaluate_all`, one by one."""
+        fitting.checked_last_epochs(last_epochs, task.epochs)
         return (
             outcome(self.evaluate, task, loss, last_epochs) for loss in losses
         )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import threading
 import typing
 import weakref
 
@@ -10,6 +11,8 @@ import keras
 from keras_arl.training import batches
 from keras_arl.training import fitting
 from keras_arl.training.start import start_of
+
+_BUILDING = threading.RLock()
 
 
 class NotCompiledError(Exception):
@@ -59,7 +62,10 @@ class PreparedTask:
     @functools.cached_property
     def start(self):
         """Values of all variables at the start of a training."""
-        return start_of(self._task())
+        # Building a model sets the global seed; `cached_property` has no lock
+        # since Python 3.12.
+        with _BUILDING:
+            return start_of(self._task())
 
     @functools.cached_property
     def fit_data(self):

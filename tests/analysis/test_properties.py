@@ -67,6 +67,7 @@ def test_what_cannot_teach():
     assert not is_trainable(losses.TruncatedGCE(k=0.5), 10)
     assert is_trainable(losses.TruncatedGCE(k=0.05), 10)
     assert not is_trainable(lambda y, p: 0.0 * p[:, 0], 10)
+    assert not is_trainable(lambda y, p: keras.ops.zeros(len(y)), 10)
     ce = keras.losses.SparseCategoricalCrossentropy()
     assert is_trainable(ce, 10)
     assert is_trainable(lambda y, p: 1e-8 * ce.call(y, p), 10)

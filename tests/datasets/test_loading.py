@@ -137,6 +137,8 @@ def test_images_side_by_side():
 def test_what_cannot_stand_side_by_side():
     with pytest.raises(ValueError, match=r"both be of images.*'digits\+iris'"):
         load_dataset("digits+iris")
+    with pytest.raises(ValueError, match=r"At most two.*'digits\+digits\+dig"):
+        load_dataset("digits+digits+digits")
 
 
 @pytest.mark.skipif(

@@ -153,10 +153,23 @@ def test_a_loaded_regularisation_goes_on(rng, tmp_path):
     schedule.set_model(learner)
     schedule.set_params({"epochs": 1})
     schedule.on_train_begin()
-    assert schedule.loss is learner.base_loss
+    assert learner.base_loss.is_moved
     model.compile("sgd", loss=losses.NCE(from_logits=True))
     with pytest.raises(ValueError, match=r"loss=None, and a model with \[\]"):
         fit(LossSchedule())
+
+
+def test_a_schedule_moves_all_parts_that_move():
+    loss = losses.get("dal+sr", growth=2.0)
+    model = keras.Sequential(
+        [keras.Input((2,)), keras.layers.Dense(3, "softmax")]
+    )
+    model.compile("sgd", loss, **UNCOMPILED)
+    first = loss.loss.q
+    x, y = np.zeros((4, 2)), np.zeros(4)
+    model.fit(x, y, epochs=3, callbacks=[LossSchedule()], verbose=0)
+    assert loss.weight == 4 * loss.start
+    assert loss.loss.q > first
 
 
 def test_a_dal_moves_from_gce_to_an_entropy(rng):
@@ -222,6 +235,18 @@ def test_an_l1_penalty_is_of_all_weights(rng):
         losses.l1_regularization(keras.Sequential(), 0.1)
     with pytest.raises(ValueError, match=r"`delta`.*delta=-1"):
         losses.l1_regularization(model, -1)
+
+
+def test_an_l1_penalty_leaves_a_layers_own_regularizer():
+    dense = keras.layers.Dense(3, kernel_regularizer="l2")
+    model = keras.Sequential([keras.Input((2,)), dense])
+    (before,) = map(float, model.losses)
+    losses.l1_regularization(model, 0.5)
+    losses.l1_regularization(model, 2.0)
+    added = 2 * float(keras.ops.sum(keras.ops.abs(dense.kernel)))
+    assert sum(map(float, model.losses)) == pytest.approx(before + added)
+    losses.l1_regularization(model, 0)
+    assert [float(loss) for loss in model.losses] == [before]
 
 
 @pytest.mark.parametrize(

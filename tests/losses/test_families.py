@@ -220,6 +220,17 @@ def test_backward_correction_is_unbiased(rng):
     )
 
 
+@pytest.mark.parametrize("scale", [10.0, 90.0, 1e4])
+def test_forward_correction_teaches_where_probabilities_vanish(scale):
+    loss = losses.ForwardCorrection(np.eye(3), from_logits=True)
+    logits = np.array([[scale, 0.0, 0.0]], "float32")
+    value, gradient = value_and_gradient(
+        lambda z: loss(np.array([2]), z), logits
+    )
+    assert value == pytest.approx(scale, rel=1e-4)
+    np.testing.assert_allclose(gradient, [[1, 0, -1]], atol=1e-4)
+
+
 def test_forward_correction_is_least_at_the_true_posterior():
     # Expected over the noisy label, its minimum is at the clean posterior.
     transition = np.array([[0.6, 0.4], [0.1, 0.9]])
@@ -303,7 +314,10 @@ def test_rce_of_any_log_zero(log_zero):
         ("ce", {"label_smoothing": 1.5}, r"`label_smoothing`.*most 1.*1\.5"),
         ("amse", {"a": 0.9}, r"`a`.*at least 1.*a=0\.9"),
         ("dal", {"q": 0}, "`q`.*above 0.*q=0"),
-        ("js", {"weight": 1}, r"`weight`.*\(0, 1\).*weight=1"),
+        ("js", {"weight": 1}, r"`weight`.*1 - 1e-06.*weight=1"),
+        ("js", {"weight": 1e-8}, r"`weight`.*1e-06.*weight=1e-08"),
+        ("bi_tempered", {"t2": 1 + 1e-8}, r"`t2`.*at least 1 \+ 1e-06"),
+        ("ldr_kl", {"margin": 9, "temperature": 0.1}, "at most 80 times"),
         ("ldr_kl", {"temperature": 0}, "`temperature`.*temperature=0"),
         ("nnce", {"min_prob": 0.5}, r"`min_prob`.*0\.01.*min_prob=0\.5"),
         ("phuber_ce", {"tau": 1}, "`tau`.*above 1.*tau=1"),

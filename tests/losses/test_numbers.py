@@ -68,6 +68,9 @@ def test_a_number_reads_as_the_shortest_float_and_can_be_set(rng):
 
 def test_a_number_without_a_variable_can_be_set(rng):
     loss = GCE(q=0.3, reduction=None)
+    with pytest.raises(ValueError, match=r"`q`.*q=1\.5"):
+        loss.q = 1.5
+    assert loss.q == 0.3
     loss.q = 0.9
     labels, one_hot, p = batch(rng)
     formula = expected(gce(0.9))
@@ -113,7 +116,7 @@ def test_a_change_that_a_trace_does_not_see_is_told_on_jax(rng):
     with pytest.warns(UserWarning, match=r"traced by `jax.jit`"):
         loss.q = 0.6
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         loss.q = 0.7
 
 

@@ -248,6 +248,20 @@ def test_unbalanced_classes():
         build_task(dataclasses.replace(config, imbalance=0.5))
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"evaluation": "tests"}, "'test'.*evaluation='tests'"),
+        ({"num_evaluation": None}, "held out .*num_evaluation=None"),
+        ({"num_train": None, "imbalance": 5.0}, r"imbalance=5\.0 and num_tr"),
+    ],
+)
+def test_fields_that_do_not_fit(fields, message):
+    config = dataclasses.replace(sample_task(0), **fields)
+    with pytest.raises(ValueError, match=message):
+        build_task(config)
+
+
 def test_momentum():
     space = TaskSpace(optimizers=(("sgd", 0.1, 0.9), ("adam", 0.01)))
     for seed in range(8):

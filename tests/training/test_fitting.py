@@ -147,6 +147,8 @@ def test_last_epochs_count_and_the_best_does_not():
 def test_invalid_last_epochs(last_epochs):
     with pytest.raises(ValueError, match=rf"1\.\.10.*={last_epochs}"):
         PlainTrainer().evaluate(points(), "mse", last_epochs=last_epochs)
+    with pytest.raises(ValueError, match=rf"1\.\.10.*={last_epochs}"):
+        PlainTrainer().evaluate_all(points(), ["mse"], last_epochs)
 
 
 def test_divergence_is_told():
