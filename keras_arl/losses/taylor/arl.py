@@ -7,7 +7,7 @@ import keras
 from keras_arl.losses.taylor import files
 from keras_arl.losses.taylor.taylor_loss import TaylorLoss
 
-_VERSIONS = (1, 2)
+_VERSIONS = (1, 2, 3)
 _NUMBERS = ("coefficients", "center", "order", "class_aware")
 
 
@@ -25,9 +25,9 @@ class ARL(TaylorLoss):
     later version of the package ships.
 
     Args:
-        version: `1`, or `2` for the coefficients of a later search, which gain
-            where each class is mistaken for a similar one, and lose in long
-            trainings of wide networks at high learning rates; see
+        version: `1`, or `2` or `3` for the coefficients of later searches,
+            which gain where each class is mistaken for a similar one, and lose
+            in long trainings of wide networks at high learning rates; see
             examples/guides/arl.md. Defaults to `1`.
         **kwargs: `from_logits`, `ignore_class`, `reduction` and others, see
             `ClassificationLoss`.
