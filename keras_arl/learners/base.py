@@ -161,17 +161,19 @@ class Learner(keras.Model):
         outputs = ops.cast(outputs, loss.dtype)
         return ops.cast(loss.call(labels, outputs), "float32")
 
-    def nan_without_label(self, values, labels, outputs):
-        """Values of samples, NaN where a sample's label is none.
+    def nan_without_label(self, labels, outputs):
+        """0 for each sample with a label, NaN for one whose label is none.
 
         Args:
-            values: Tensor of shape `(n,)`.
             labels: Class indices or soft labels.
             outputs: The model's output.
+
+        Raises:
+            ValueError: If it can be seen that a label is none.
         """
         labels = ops.cast(labels, "float32")
         found = read(labels, ops.cast(outputs, "float32"))
-        return ops.where(found.is_valid, values, float("nan"))
+        return ops.where(found.is_valid, 0.0, float("nan"))
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True

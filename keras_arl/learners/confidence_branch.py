@@ -179,6 +179,7 @@ class ConfidenceBranch(TargetLearner):
         tau = ops.clip(tau, _TINY, 1 - _TINY)
         self.note("confidence", ops.mean(tau))
         p = self.probabilities_of(y_pred["outputs"])
+        unlabelled = self.nan_without_label(batch.labels, p)
         targets = batches.as_targets(batch.labels, self.num_classes)
         if self.needs_index:
             targets = self._estimated(batch, targets, p, tau)
@@ -187,12 +188,11 @@ class ConfidenceBranch(TargetLearner):
         p = ops.clip(p, _TINY, 1 - _TINY)
         q = ops.clip(tau * p + (1 - tau) * targets, _SMALLEST_MIXTURE, 1.0)
         losses = self.base_loss.soft_loss(targets, Probabilities(q))
-        losses = self.nan_without_label(losses, batch.labels, p)
         losses = losses - self.penalty * ops.log(tau[:, 0])
         if self.reverse_weight:
             reverse = ops.sum(q * ops.log(targets), axis=-1)
             losses = losses - self.reverse_weight * reverse
-        return ops.mean(batch.weighted(losses))
+        return ops.mean(batch.weighted(losses + unlabelled))
 
     def _estimated(self, batch, given, p, tau):
         visit = self.visit(batch)

@@ -73,6 +73,7 @@ class SELC(TargetLearner):
         self.finish_init()
 
     def training_loss(self, batch, y_pred):
+        unlabelled = self.nan_without_label(batch.labels, y_pred)
         visit = self.visit(batch)
         given = batches.as_targets(batch.labels, self.num_classes)
         targets = ops.where(
@@ -89,8 +90,7 @@ class SELC(TargetLearner):
         predictions = Logits if self.base_loss.from_logits else Probabilities
         outputs = predictions(ops.cast(y_pred, "float32"))
         losses = self.base_loss.soft_loss(targets, outputs)
-        losses = self.nan_without_label(losses, batch.labels, y_pred)
-        return ops.mean(batch.weighted(losses))
+        return ops.mean(batch.weighted(losses + unlabelled))
 
     def get_config(self):
         return {
