@@ -8,10 +8,11 @@ from absl import flags
 _SPACE = flags.DEFINE_enum(
     "space",
     "taylor",
-    ["taylor", "scheduled", "memory", "scheduled_memory"],
+    ["taylor", "scheduled", "batch", "memory", "scheduled_memory"],
     "What is searched: a polynomial of prediction and label; one that moves "
-    "over a training, too; a learner that remembers what was predicted for "
-    "each example before; or one that does both.",
+    "over a training, too; one that depends on the batch's mean prediction; a "
+    "learner that remembers what was predicted for each example before; or one "
+    "with a memory that moves.",
 )
 _ORDER = flags.DEFINE_integer(
     "order", 4, "Order of the polynomial.", lower_bound=2, upper_bound=6
@@ -34,8 +35,10 @@ _START = flags.DEFINE_string(
 def space_of_flags():
     from keras_arl import search
 
-    is_moving = _SPACE.value.startswith("scheduled")
-    kind = search.ScheduledTaylorSpace if is_moving else search.TaylorSpace
+    kind = {
+        "scheduled": search.ScheduledTaylorSpace,
+        "batch": search.BatchTaylorSpace,
+    }.get(_SPACE.value.removesuffix("_memory"), search.TaylorSpace)
     space = kind(_ORDER.value, _CLASS_AWARE.value)
     if _SPACE.value.endswith("memory"):
         return search.MemorySpace(space)

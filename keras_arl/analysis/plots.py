@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from keras_arl.analysis import probing
 from keras_arl.analysis.styles import style_of
 from keras_arl.checks import check_num_classes
-from keras_arl.losses import ScheduledTaylorLoss
+from keras_arl.losses.taylor.changing import ChangingTaylorLoss
 
 # The slope's axis ends here, where some losses go on.
 _SLOPES = (-3.0, 1.0)
@@ -28,7 +28,8 @@ def plot_losses(losses, num_classes=10):
     there is not scaled, as the legend says. Left the loss, right its slope: how
     hard a sample with that prediction pulls. A loss that grows without bound
     leaves the frame, and so does a slope below -3 or above 1. A
-    `ScheduledTaylorLoss` is drawn as it is at both ends of a training.
+    `ScheduledTaylorLoss` is drawn as it is at both ends of a training, a
+    `BatchTaylorLoss` as it is where no label is predicted and where all are.
 
     Args:
         losses: Dictionary from a name to a `keras.losses.Loss` or a function
@@ -101,10 +102,10 @@ def plot_losses(losses, num_classes=10):
 
 
 def _at_both_ends(losses):
-    """The losses, of one that moves its first and its last moment."""
+    """The losses, of one that moves as it is at 0 and at 1."""
     drawn = {}
     for name, loss in losses.items():
-        if isinstance(loss, ScheduledTaylorLoss):
+        if isinstance(loss, ChangingTaylorLoss):
             drawn[f"{name}, start"] = loss.at(0.0)
             drawn[f"{name}, end"] = loss.at(1.0)
         else:

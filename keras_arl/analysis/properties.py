@@ -5,7 +5,7 @@ import numpy as np
 from keras_arl.analysis import probing
 from keras_arl.checks import check_num_classes
 from keras_arl.losses.taylor import polynomial
-from keras_arl.losses.taylor.scheduled import ScheduledTaylorLoss
+from keras_arl.losses.taylor.changing import ChangingTaylorLoss
 from keras_arl.losses.taylor.taylor_loss import TaylorLoss
 
 # Of the largest: below it a slope counts as none.
@@ -186,9 +186,8 @@ def is_trainable(loss, num_classes):
     False
     """
     check_num_classes(num_classes)
-    if isinstance(loss, ScheduledTaylorLoss):
-        # An untrained network meets the first moment of a training.
-        loss = loss.at(0.0)
+    if isinstance(loss, ChangingTaylorLoss):
+        loss = loss.at_first(num_classes)
     if isinstance(loss, TaylorLoss):
         exponent, weight = (
             polynomial.class_scale(num_classes) if loss.class_aware else (1, 1)

@@ -16,6 +16,7 @@ from keras_arl.learners import plot_memory
 from keras_arl.losses import ARL
 from keras_arl.losses import GCE
 from keras_arl.losses import MAE
+from keras_arl.losses import BatchTaylorLoss
 from keras_arl.losses import CrossEntropy
 from keras_arl.losses import ScheduledTaylorLoss
 from keras_arl.losses import TaylorLoss
@@ -160,6 +161,11 @@ def _formula(method):
         return (
             f"<p>At the start of a training</p>{to_mathml(method.at(0.0))}"
             f"<p>At its end</p>{to_mathml(method.at(1.0))}{text}"
+        )
+    if isinstance(method, BatchTaylorLoss):
+        return (
+            f"<p>Where no label is predicted</p>{to_mathml(method.at(0.0))}"
+            f"<p>Where all are</p>{to_mathml(method.at(1.0))}{text}"
         )
     if isinstance(method, TaylorLoss):
         return to_mathml(method) + text

@@ -39,6 +39,7 @@ from keras_arl.losses.schedule import LossSchedule
 from keras_arl.losses.sparse_regularization import SparseRegularization
 from keras_arl.losses.super_loss import SuperLoss
 from keras_arl.losses.taylor import ARL
+from keras_arl.losses.taylor import BatchTaylorLoss
 from keras_arl.losses.taylor import ScheduledTaylorLoss
 from keras_arl.losses.taylor import TaylorLoss
 from keras_arl.losses.taylor import load
@@ -64,6 +65,7 @@ __all__ = [
     "SCE",
     "ActivePassive",
     "BackwardCorrection",
+    "BatchTaylorLoss",
     "BiTempered",
     "ClassificationLoss",
     "CrossEntropy",

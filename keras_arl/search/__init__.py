@@ -7,6 +7,7 @@ from keras_arl.search.optuna_study import to_optuna
 from keras_arl.search.oracle import CMAESOracle
 from keras_arl.search.pictures import plot_coefficients
 from keras_arl.search.pictures import plot_fitness
+from keras_arl.search.space import BatchTaylorSpace
 from keras_arl.search.space import ScheduledTaylorSpace
 from keras_arl.search.space import SearchSpace
 from keras_arl.search.space import TaylorSpace
@@ -14,6 +15,7 @@ from keras_arl.search.tensorboard import TensorBoard
 from keras_arl.search.tuner import LossTuner
 
 __all__ = [
+    "BatchTaylorSpace",
     "CMAESOracle",
     "LossTuner",
     "MemorySpace",

@@ -18,7 +18,8 @@ class CMAESOracle(TrialOracle):
 
     What is searched is a `space`: the coefficients and the centre of a Taylor
     polynomial (`TaylorSpace`), of one that moves over a training
-    (`ScheduledTaylorSpace`), or numbers of a known loss (`NumbersSpace`).
+    (`ScheduledTaylorSpace`) or with what a batch predicts
+    (`BatchTaylorSpace`), or numbers of a known loss (`NumbersSpace`).
 
     pycma's `CMAEvolutionStrategy` proposes generations of `popsize`
     candidates; every candidate meets the same `tasks_per_generation` tasks

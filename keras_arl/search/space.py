@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from keras_arl.losses import ARL
+from keras_arl.losses import BatchTaylorLoss
 from keras_arl.losses import ScheduledTaylorLoss
 from keras_arl.losses import TaylorLoss
 from keras_arl.losses.taylor import polynomial
@@ -132,9 +133,10 @@ class TaylorSpace(SearchSpace):
         Raises:
             ValueError: If the space does not hold it.
         """
-        if getattr(loss, "moves", False):
+        if hasattr(loss, "changes"):
             raise ValueError(
-                f"The loss moves over a training. Expected one of {self}"
+                f"The loss has a third variable. Expected one of {self}. "
+                f"Received: {loss!r}"
             )
         return self._unmoved(loss)
 
@@ -184,21 +186,13 @@ class TaylorSpace(SearchSpace):
         )
 
 
-@dataclasses.dataclass(frozen=True)
-class ScheduledTaylorSpace(TaylorSpace):
-    """Taylor polynomials that move over a training, `ScheduledTaylorLoss`.
+class _ChangingTaylorSpace(TaylorSpace):
+    """Base of the spaces of polynomials with a third variable.
 
     A vector holds the coefficients, the centre, then the changes.
-
-    Args:
-        order: Order of the polynomial, 2 to 6. Defaults to `4`.
-        class_aware: As in `TaylorLoss`. Defaults to `True`.
-
-    Example:
-
-    >>> len(keras_arl.search.ScheduledTaylorSpace().names)
-    22
     """
+
+    _kind = None
 
     @property
     def names(self):
@@ -229,13 +223,15 @@ class ScheduledTaylorSpace(TaylorSpace):
         return self._checked(x0)
 
     def numbers_of(self, loss):
-        """As `TaylorSpace.numbers_of`; a loss may move or not."""
+        """As `TaylorSpace.numbers_of`; a loss may have changes or none."""
         static = self._unmoved(loss)
-        changes = getattr(loss, "changes", [0.0] * len(self._changes))
-        return [*static, *changes]
+        if not isinstance(loss, self._kind):
+            super().numbers_of(loss)
+            return [*static, *[0.0] * len(self._changes)]
+        return [*static, *loss.changes]
 
     def scaled(self, vector):
-        """As `TaylorSpace.scaled`, by the steepest time of the training."""
+        """As `TaylorSpace.scaled`, where the third variable is steepest."""
         theta, center, changes = self._parts(vector)
         steepest = max(
             polynomial.steepest_pull(
@@ -252,14 +248,14 @@ class ScheduledTaylorSpace(TaylorSpace):
         return [*theta, *center, *changes]
 
     def to_method(self, vector, **kwargs):
-        """The `ScheduledTaylorLoss` of a vector.
+        """The loss of a vector.
 
         Args:
             vector: Coefficients, centre, changes.
-            **kwargs: Further arguments of `ScheduledTaylorLoss`.
+            **kwargs: Further arguments of the loss.
         """
         theta, center, changes = self._parts(vector)
-        return ScheduledTaylorLoss(
+        return self._kind(
             theta,
             changes,
             center=center,
@@ -274,7 +270,47 @@ class ScheduledTaylorSpace(TaylorSpace):
         return theta.tolist(), center.tolist(), changes.tolist()
 
 
-# Shares of a training at which its steepest gradient is looked for.
+@dataclasses.dataclass(frozen=True)
+class ScheduledTaylorSpace(_ChangingTaylorSpace):
+    """Taylor polynomials that move over a training, `ScheduledTaylorLoss`.
+
+    A vector holds the coefficients, the centre, then the changes.
+
+    Args:
+        order: Order of the polynomial, 2 to 6. Defaults to `4`.
+        class_aware: As in `TaylorLoss`. Defaults to `True`.
+
+    Example:
+
+    >>> len(keras_arl.search.ScheduledTaylorSpace().names)
+    22
+    """
+
+    _kind = ScheduledTaylorLoss
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchTaylorSpace(_ChangingTaylorSpace):
+    """Taylor polynomials that depend on the batch, `BatchTaylorLoss`.
+
+    A vector holds the coefficients, the centre, then the changes.
+
+    Args:
+        order: Order of the polynomial, 2 to 6. Defaults to `4`.
+        class_aware: As in `TaylorLoss`. Defaults to `True`.
+
+    Example:
+
+    >>> space = keras_arl.search.BatchTaylorSpace()
+    >>> vector = space.starting_point("arl")
+    >>> type(space.to_method(vector)).__name__
+    'BatchTaylorLoss'
+    """
+
+    _kind = BatchTaylorLoss
+
+
+# Of the third variable, where the steepest gradient is looked for.
 _TIMES = (0.0, 0.25, 0.5, 0.75, 1.0)
 # Coefficients theta_ij as functions of i and j, and the centre. "ce" is the
 # Taylor polynomial of -y log p in p - 1/2, or of a class-aware loss in a power

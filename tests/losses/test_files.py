@@ -72,7 +72,7 @@ def test_files_of_earlier_versions_have_the_values_that_they_had(path, rng):
     ("change", "message"),
     [
         ({"format": "other"}, "not a loss file"),
-        ({"version": 6}, "version 6.*reads versions 1 to 5"),
+        ({"version": 7}, "version 7.*reads versions 1 to 6"),
         ({"settings": {}}, "settings must have shifted, .*{}"),
         ({"version": 2, "class_aware": True}, "version 2.*fewer than ten"),
         ({"class_aware": 1}, "class_aware must be true or false.*1"),
@@ -80,6 +80,7 @@ def test_files_of_earlier_versions_have_the_values_that_they_had(path, rng):
         ({"coefficients": [None] * 6}, "6 finite numbers"),
         ({"coefficients": [np.nan] * 6}, "6 finite numbers"),
         ({"order": 9}, "1 to 6"),
+        ({"third_variable": "age"}, "third_variable must be 'batch'.*'age'"),
         ({"center": [0.0]}, "center"),
     ],
 )

@@ -17,6 +17,7 @@ from keras_arl.losses import TaylorLoss
 from keras_arl.search import CMAESOracle
 from keras_arl.search import LossTuner
 from keras_arl.search.numbers_space import NumbersSpace
+from keras_arl.search.space import BatchTaylorSpace
 from keras_arl.search.space import ScheduledTaylorSpace
 from keras_arl.search.space import TaylorSpace
 from keras_arl.tasks import ArchitectureConfig
@@ -384,6 +385,7 @@ def test_keras_tuners_variables_are_refused(tmp_path, monkeypatch):
     ("space", "kind"),
     [
         (ScheduledTaylorSpace(2), losses.ScheduledTaylorLoss),
+        (BatchTaylorSpace(2), losses.BatchTaylorLoss),
         (NumbersSpace("sce", ("alpha", "beta")), losses.SCE),
     ],
 )

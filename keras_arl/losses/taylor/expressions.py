@@ -11,10 +11,11 @@ def expression(
     class_aware=False,
     shifted=False,
     changes=(),
+    third_variable=("x", ""),
 ):
     """The polynomial as readable text or as LaTeX. See `TaylorLoss`.
 
-    With `changes` it is that of a `ScheduledTaylorLoss`.
+    With `changes` it is that of a `ChangingTaylorLoss`.
     """
     if style not in ("text", "latex"):
         raise ValueError(
@@ -23,13 +24,14 @@ def expression(
     latex = style == "latex"
     p = _shifted("u_c" if class_aware else "p_c", center[0], latex)
     y = _shifted("y_c", center[1], latex)
-    s = _shifted("s", polynomial.MIDDLE, latex)
+    symbol, meaning = third_variable
+    x = _shifted(symbol, polynomial.MIDDLE, latex)
     triples = [(i, j, 0) for i, j in polynomial.exponents(order)]
     thetas = [*coefficients]
     if len(changes):
         triples = [*triples, *polynomial.change_exponents(order)]
         thetas = [*thetas, *changes]
-    body = _sum_of_terms(thetas, triples, (p, y, s), latex)
+    body = _sum_of_terms(thetas, triples, (p, y, x), latex)
     constant = "L_0 + " if shifted else ""
     body = rf"\left[ {body} \right]" if latex else f"[ {body} ]"
     if not class_aware:
@@ -52,8 +54,9 @@ def expression(
             f"K = max(C, {polynomial.FEWEST_CLASSES})",
         ]
     if len(changes):
-        share = "share of the training that is done"
-        parts.append(rf"s = \text{{{share}}}" if latex else f"s = {share}")
+        meaning = meaning.format(u="u" if class_aware else "p")
+        text = rf"\text{{{meaning}}}".replace("_", r"\_") if latex else meaning
+        parts.append(f"{symbol} = {text}")
     if shifted:
         parts.append(r"L = 0 \text{ at } p = y" if latex else "L = 0 at p = y")
     return (r", \quad " if latex else ", ").join(parts)

@@ -4,13 +4,19 @@ import json
 import pathlib
 
 from keras_arl.losses.taylor import polynomial
+from keras_arl.losses.taylor.batch import BatchTaylorLoss
+from keras_arl.losses.taylor.changing import ChangingTaylorLoss
 from keras_arl.losses.taylor.scheduled import ScheduledTaylorLoss
 from keras_arl.losses.taylor.taylor_loss import TaylorLoss
 
 _FORMAT = "keras_arl.TaylorLoss"
-_VERSION = 5
-# Written where nothing changes, for earlier versions of this package.
+_VERSION = 6
+# Written where they do, for earlier versions of this package.
 _WITHOUT_CHANGES = 4
+_WITH_A_SCHEDULE = 5
+# What is by the batch's mean says so.
+_THIRD_VARIABLE = "third_variable"
+_BATCH = "batch"
 # What files of earlier versions do not say: what their losses computed by.
 _BEFORE = {
     "shifted": False,
@@ -29,7 +35,7 @@ def save(loss, path, provenance=None):
     one that moves, at which time of a training it is.
 
     Args:
-        loss: A `TaylorLoss` or `ScheduledTaylorLoss`.
+        loss: A `TaylorLoss`, `ScheduledTaylorLoss` or `BatchTaylorLoss`.
         path: File to write.
         provenance: Optional dictionary that says how the loss was found.
 
@@ -60,12 +66,15 @@ def content_of(loss):
             f"Loss files hold a `TaylorLoss`. Received: loss={loss!r}"
         )
     version, changes = _WITHOUT_CHANGES, {}
-    if isinstance(loss, ScheduledTaylorLoss):
-        version = _VERSION
+    if isinstance(loss, ChangingTaylorLoss):
+        version = _WITH_A_SCHEDULE
         changes = {
             "changes": list(loss.changes),
             "change_exponents": [list(t) for t in loss.change_exponents],
         }
+    if isinstance(loss, BatchTaylorLoss):
+        version = _VERSION
+        changes[_THIRD_VARIABLE] = _BATCH
     return {
         "format": _FORMAT,
         "version": version,
@@ -89,9 +98,9 @@ def load(path, **kwargs):
             the place of the file's.
 
     Returns:
-        A `TaylorLoss` or a `ScheduledTaylorLoss`. One that an earlier version
-        of the package wrote has the values that it had there: it is not shifted
-        to cost 0 for a certain right prediction.
+        A `TaylorLoss`, `ScheduledTaylorLoss` or `BatchTaylorLoss`. One that an
+        earlier version of the package wrote has the values that it had there:
+        it is not shifted to cost 0 for a certain right prediction.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -116,7 +125,8 @@ def loss_of(content, **kwargs):
     """
     cls, changes = TaylorLoss, {}
     if "changes" in content:
-        cls = ScheduledTaylorLoss
+        is_by_batch = content.get(_THIRD_VARIABLE) == _BATCH
+        cls = BatchTaylorLoss if is_by_batch else ScheduledTaylorLoss
         changes = {"changes": content["changes"]}
     return cls(
         content["coefficients"],
@@ -177,6 +187,11 @@ def checked(content, path):
         raise ValueError(
             f"{path}: settings must have {', '.join(_BEFORE)}. Received: "
             f"{settings!r}"
+        )
+    if content.get(_THIRD_VARIABLE, _BATCH) != _BATCH:
+        raise ValueError(
+            f"{path}: {_THIRD_VARIABLE} must be {_BATCH!r}. Received: "
+            f"{content[_THIRD_VARIABLE]!r}"
         )
     try:
         polynomial.check_order(content["order"])

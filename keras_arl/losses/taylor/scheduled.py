@@ -3,16 +3,14 @@
 import warnings
 
 import keras
-from keras import ops
 
 from keras_arl.checks import check_fraction
-from keras_arl.losses.taylor import expressions
 from keras_arl.losses.taylor import polynomial
-from keras_arl.losses.taylor.taylor_loss import TaylorLoss
+from keras_arl.losses.taylor.changing import ChangingTaylorLoss
 
 
 @keras.saving.register_keras_serializable(package="keras_arl")
-class ScheduledTaylorLoss(TaylorLoss):
+class ScheduledTaylorLoss(ChangingTaylorLoss):
     """Taylor polynomial of prediction, label and the progress of a training.
 
     A loss that is the same from the first epoch to the last one is a compromise
@@ -62,6 +60,7 @@ class ScheduledTaylorLoss(TaylorLoss):
     """
 
     hyperparameters = ("coefficients", "center", "changes", "progress")
+    third_variable = ("s", "share of the training that is done")
 
     def __init__(
         self,
@@ -73,10 +72,8 @@ class ScheduledTaylorLoss(TaylorLoss):
         progress=polynomial.MIDDLE,
         **kwargs,
     ):
-        polynomial.check_order(order, smallest=2)
-        super().__init__(coefficients, center, order, class_aware, **kwargs)
-        self._make_first_variable(
-            "changes", polynomial.check_changes(changes, order, self.dtype)
+        super().__init__(
+            coefficients, changes, center, order, class_aware, **kwargs
         )
         self._make_first_variable(
             "progress", check_fraction("progress", progress)
@@ -97,56 +94,14 @@ class ScheduledTaylorLoss(TaylorLoss):
             )
         return super().__call__(y_true, y_pred, sample_weight)
 
-    @property
-    def change_exponents(self):
-        """Triples (i, j, k) in the order of the changes."""
-        return polynomial.change_exponents(self.order)
-
     def moving_numbers(self, epoch, epochs):
         return {"progress": (epoch + 0.5) / epochs}
 
-    def at(self, progress):
-        """The loss at one time of the training.
+    def at_first(self, num_classes):
+        return self.at(0.0)
 
-        Args:
-            progress: Share of the training that is done, in [0, 1].
-
-        Returns:
-            A `TaylorLoss`.
-        """
-        check_fraction("progress", progress)
-        config = self.get_config()
-        for name in ("changes", "progress"):
-            del config[name]
-        config["coefficients"] = polynomial.coefficients_at(
-            self.coefficients, self.changes, self.order, progress
-        ).tolist()
-        return TaylorLoss.from_config(config)
-
-    def expression(self, style="text"):
-        """The polynomial in readable form; see `TaylorLoss.expression`."""
-        return expressions.expression(
-            self.coefficients,
-            self.center,
-            self.order,
-            style,
-            self.class_aware,
-            self.shifted,
-            self.changes,
-        )
-
-    def _present_coefficients(self):
-        time = self._numbers("progress") - polynomial.MIDDLE
-        powers = [time]
-        for _ in range(self.order - 2):
-            powers.append(powers[-1] * time)
-        powers = ops.stack([powers[k - 1] for _, _, k in self.change_exponents])
-        matrix = ops.convert_to_tensor(
-            polynomial.change_matrix(self.order), dtype=self.dtype
-        )
-        # Not a matrix product, which accelerators round to fewer digits.
-        moved = ops.sum(matrix * (self._numbers("changes") * powers), axis=-1)
-        return super()._present_coefficients() + moved
+    def _third_variable(self):
+        return self._numbers("progress")
 
 
 def _num_calls_before_fit():
