@@ -356,8 +356,8 @@ class CMAESOracle(TrialOracle):
             their maximum `best` and their mean `mean` (NaN if there is none);
             `failed`, the number of candidates with a failed trial; and
             `baseline`, cross-entropy's mean score. Without a baseline (see
-            `LossTuner`) `baseline` is `None` and `fitness` that of the oracle's
-            argument of this name.
+            `LossTuner`) `baseline` is `None`, and `fitness` is the mean score
+            or the mean rank, as the oracle's argument of this name says.
         """
         return self._schedule.history()
 

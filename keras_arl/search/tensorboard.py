@@ -71,7 +71,7 @@ class TensorBoard(SearchCallback):
         candidates = [
             row
             for row in tuner.candidates()
-            # Of a generation that goes on cross-entropy's scores may follow.
+            # An unfinished generation may lack cross-entropy's scores.
             if row["generation"] <= oracle.generation or oracle.finished
         ]
         for row in candidates:

@@ -36,9 +36,9 @@ class TaskConfig:
         imbalance: How often the most frequent class is chosen for training for
             each choice of the rarest one; those between form a geometric
             series, in a random order. The evaluation examples are as in the
-            dataset. No example is chosen twice: where `num_train` are most of
-            a class, the ratio of the numbers is smaller, of 768 digits with
-            50 about 3. Defaults to `1.0`.
+            dataset. No example is chosen twice. Where `num_train` is most of
+            the data, the classes therefore differ less: an imbalance of 50
+            gives 768 digits a ratio of about 3. Defaults to `1.0`.
         input_noise: Standard deviation of the Gaussian noise that is added to
             all inputs, the evaluation examples' too, where the images'
             brightest pixel is 1. It makes an easy dataset a hard one. Defaults
