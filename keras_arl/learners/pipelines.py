@@ -53,11 +53,11 @@ def with_index(dataset):
 
 def _check_elements(spec):
     is_tuple = isinstance(spec, tuple) and len(spec) in (2, 3)
-    shape = getattr(spec[1], "shape", ()) if is_tuple else ()
-    if not is_tuple or (shape.rank and shape[0] is None):
+    shape = getattr(spec[1], "shape", None) if is_tuple else None
+    if shape is None or (shape.rank and shape[0] is None):
         raise ValueError(
             "The dataset must yield examples, not batches: (x, y) or (x, y, "
-            f"sample_weight). Received: element_spec={spec}"
+            f"sample_weight), y one label. Received: element_spec={spec}"
         )
 
 

@@ -210,6 +210,12 @@ REFUSED = {
         },
         r"must yield examples, not batches: .*image",
     ),
+    "dictionaries of labels": (
+        lambda: {
+            "x": learners.with_index(examples().map(lambda x, y: (x, {"y": y})))
+        },
+        r"y one label\. Received",
+    ),
     "index of a batch": (
         lambda: {"x": learners.with_index(examples().batch(BATCH_SIZE))},
         r"must yield examples, not batches: .*None",
